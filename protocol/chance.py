@@ -1,0 +1,43 @@
+"""Choices and waiting times drawn from the randomness port.
+
+Peer choice and jitter are part of what hides an author, so they come from the same cryptographic
+generator as keys do; only the simulator seeds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from protocol.crypto import RandomBytes
+
+T = TypeVar("T")
+
+
+class Chance:
+    """Draws from a source of random bytes."""
+
+    def __init__(self, random_bytes: RandomBytes) -> None:
+        self.bytes = random_bytes
+
+    def below(self, bound: int) -> int:
+        """A uniform integer in 0..bound-1 (2**64 values, so a bias under 2**-32 for any bound in
+        use; bound at most 2**32)."""
+        return int.from_bytes(self.bytes(8), "big") % bound
+
+    def between(self, span: tuple[int, int]) -> int:
+        """A uniform integer in a closed range."""
+        least, most = span
+        return least + self.below(most - least + 1)
+
+    def one_of(self, items: Sequence[T]) -> T:
+        """A uniform choice; ``items`` is not empty."""
+        return items[self.below(len(items))]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """A uniform permutation (Fisher and Yates)."""
+        deck = list(items)
+        for last in range(len(deck) - 1, 0, -1):
+            pick = self.below(last + 1)
+            deck[last], deck[pick] = deck[pick], deck[last]
+        return deck

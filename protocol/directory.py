@@ -1,0 +1,188 @@
+"""Where members may be found, whom to dial next, and the tags by which members meet on a LAN.
+
+Addresses come from people (``--peer``, an invite), the LAN, peers, the last run. None
+of them can spoil the others: each has its own back-off, a dead one is only tried more rarely, and
+when the table is full, what peers told goes first and what people gave never (SPEC.md,
+"Discovery").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from protocol import limits
+from protocol.board import Board
+from protocol.chance import Chance
+from protocol.crypto import keyed_hash
+from protocol.messages import Address
+
+SALT_BYTES = 16
+TAG_BYTES = 8
+#: A node shows so many tags, or twice as many ..., the rest random: how many boards it is on
+#: is nobody's business.
+TAGS_STEP = 8
+
+
+class Source(IntEnum):
+    """Who says that a member is there, the least trusted first."""
+
+    TOLD = 0
+    REMEMBERED = 1
+    LAN = 2
+    GIVEN = 3
+
+
+@dataclass(slots=True)
+class _Record:
+    """:ivar node: the first of the addresses that are known to be one node's, to dial it once."""
+
+    source: Source
+    node: Address
+    failures: int = 0
+    due_ms: int = 0
+
+
+class Directory:
+    """The addresses of one board."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._records: dict[Address, _Record] = {}
+        self._own: set[Address] = set()
+        self._dialling: set[Address] = set()
+        self._linked: dict[int, Address] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, addresses: Sequence[Address], source: Source, now_ms: int) -> None:
+        """One node may be at these addresses."""
+        for address in addresses:
+            if address in self._own:
+                continue
+            known = self._records.get(address)
+            if known is None:
+                if not self._make_room(source):
+                    return
+                self._records[address] = _Record(source, addresses[0], due_ms=now_ms)
+            elif source > Source.TOLD:
+                # Seen with own eyes, now: no reason to wait any longer.
+                known.source = max(known.source, source)
+                known.failures, known.due_ms = 0, min(known.due_ms, now_ms)
+
+    def next_dials(self, links_wanted: int, now_ms: int) -> list[Address]:
+        """Addresses to dial now, at random among those that are due."""
+        count = min(links_wanted, limits.DIALS_AT_ONCE_MAX) - len(self._dialling)
+        busy = self._busy_nodes()
+        picked: list[Address] = []
+        for address in self._chance.shuffled(list(self._records)):
+            record = self._records[address]
+            if len(picked) >= count:
+                break
+            if record.due_ms <= now_ms and record.node not in busy:
+                busy.add(record.node)
+                picked.append(address)
+        self._dialling.update(picked)
+        return picked
+
+    def next_due_ms(self) -> int | None:
+        """When an address that nobody is linked with may be dialled again."""
+        busy = self._busy_nodes()
+        return min(
+            (record.due_ms for record in self._records.values() if record.node not in busy),
+            default=None,
+        )
+
+    def on_failed(self, address: Address, now_ms: int) -> None:
+        """The dial, or the link before it was open, came to nothing: wait twice as long."""
+        self._dialling.discard(address)
+        record = self._records.get(address)
+        if record is None:
+            return
+        least, most = limits.REDIAL_MS_RANGE
+        wait_ms = min(most, least << min(record.failures, 16))
+        record.failures += 1
+        # Somewhere in the upper half, so that nodes that failed together do not return together.
+        record.due_ms = now_ms + self._chance.between((wait_ms // 2, wait_ms))
+
+    def on_linked(self, link: int, address: Address | None) -> None:
+        """The link is open; a listener's peer may be at ``address`` (None: it does not listen)."""
+        if address is None:
+            return
+        self._dialling.discard(address)
+        self._linked[link] = address
+        record = self._records.get(address)
+        if record is not None:
+            record.failures = 0
+
+    def on_closed(self, link: int, now_ms: int) -> None:
+        """The link is gone; its address may be dialled again after a short while."""
+        address = self._linked.pop(link, None)
+        record = self._records.get(address) if address else None
+        if record is not None:
+            record.due_ms = now_ms + self._chance.between((1_000, 3_000))
+
+    def on_own(self, address: Address) -> None:
+        """That was ourselves: never again."""
+        self._dialling.discard(address)
+        self._records.pop(address, None)
+        if len(self._own) < limits.ADDRESSES_PER_BOARD_MAX:
+            self._own.add(address)
+
+    def is_linked(self, address: Address) -> bool:
+        """Whether a link to this address, or to its node, is open."""
+        return address in self._linked.values()
+
+    def to_tell(self, but: Address | None) -> list[Address]:
+        """Addresses of linked members for another member, at random; addresses that mean something
+        only on this machine or this segment are left out."""
+        known = {a for a in self._linked.values() if a != but and is_worth_telling(a)}
+        return self._chance.shuffled(sorted(known))[: limits.PEERS_ADDRESSES_MAX]
+
+    def has_others(self) -> bool:
+        """Whether there is somebody that no link is open to."""
+        busy = self._busy_nodes()
+        return any(record.node not in busy for record in self._records.values())
+
+    def _busy_nodes(self) -> set[Address]:
+        busy = [*self._dialling, *self._linked.values()]
+        return {*busy, *(self._records[a].node for a in busy if a in self._records)}
+
+    def _make_room(self, source: Source) -> bool:
+        if len(self._records) < limits.ADDRESSES_PER_BOARD_MAX:
+            return True
+        busy = {*self._dialling, *self._linked.values()}
+        idle = [a for a in self._records if a not in busy]
+        worst = min(
+            idle,
+            key=lambda a: (self._records[a].source, -self._records[a].failures),
+            default=None,
+        )
+        if worst is None or self._records[worst].source > source:
+            return False
+        del self._records[worst]
+        return True
+
+
+def is_worth_telling(address: Address) -> bool:
+    """Whether an address can mean something to another host: not loopback, not link-local."""
+    host = address.host.lower()
+    return not (host.startswith(("127.", "169.254.", "fe80:")) or host in ("::1", "localhost"))
+
+
+def presence_tags(boards: Sequence[Board], chance: Chance) -> tuple[bytes, tuple[bytes, ...]]:
+    """A salt and the tags to show on the LAN: one for each board, filled up with random ones, in an
+    order that says nothing. Only members can tell which tag is which board's, and nobody can join
+    two salts of one node by them."""
+    salt = chance.bytes(SALT_BYTES)
+    tags = [presence_tag(board, salt) for board in boards]
+    while len(tags) % TAGS_STEP or not tags:
+        tags.append(chance.bytes(TAG_BYTES))
+    return salt, tuple(sorted(tags))
+
+
+def presence_tag(board: Board, salt: bytes) -> bytes:
+    """The tag that a node with this salt shows for ``board``."""
+    return keyed_hash(b"p2pb presence", board.discovery_key, salt, TAG_BYTES)

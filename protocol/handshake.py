@@ -1,0 +1,115 @@
+"""What the two handshake messages say, and how a listener tells members from strangers.
+
+The handshake is Noise NNpsk0 with the board's key (SPEC.md, "Handshake"). Its first message proves
+membership before the listener has sent a byte. Two things in its payload keep a *recorded* first
+message from being a probe ("does that host run this board too?"): the address that was dialled, so
+that it fits one listener only, and the minute, so that what a listener must remember is bounded.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+
+from protocol import limits
+from protocol.board import Board
+from protocol.crypto import PUBLIC_KEY_BYTES, TAG_BYTES, RandomBytes, keyed_hash
+from protocol.errors import Reason, Refused
+from protocol.messages import Address
+from protocol.noise import HandshakeState
+
+PROTOCOL_VERSION = 1
+_PROLOGUE = b"p2pboard link 1"
+_PAYLOAD_BYTES = limits.HANDSHAKE_MESSAGE_BYTES - PUBLIC_KEY_BYTES - TAG_BYTES
+_DESTINATION_BYTES = 16
+
+
+def begin(board: Board, is_initiator: bool, random_bytes: RandomBytes) -> HandshakeState:
+    """One side of a handshake on ``board``."""
+    return HandshakeState("NNpsk0", is_initiator, _PROLOGUE, [board.link_psk], random_bytes)
+
+
+def first_payload(board: Board, destination: Address, wall_s: int) -> bytes:
+    """The payload of the first message: version, minute, destination, zeros."""
+    fields = (
+        bytes([PROTOCOL_VERSION])
+        + (wall_s // 60).to_bytes(5, "big")
+        + _destination_tag(board, destination)
+    )
+    return fields.ljust(_PAYLOAD_BYTES, b"\0")
+
+
+def second_payload() -> bytes:
+    """The payload of the second message: zeros, so that both have one size."""
+    return bytes(_PAYLOAD_BYTES)
+
+
+def _destination_tag(board: Board, destination: Address) -> bytes:
+    return keyed_hash(
+        b"p2pb dest",
+        board.link_psk,
+        packed_host(destination.host) + destination.port.to_bytes(2, "big"),
+        _DESTINATION_BYTES,
+    )
+
+
+def packed_host(host: str) -> bytes:
+    """An IP address as bytes: no zone, and an IPv4 address that came through an IPv6 socket is
+    IPv4, so that both ends of a connection name it alike.
+
+    :raises Refused: LINK_MESSAGE_MALFORMED where it is no IP address.
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        raise Refused(Reason.LINK_MESSAGE_MALFORMED, "not an IP address") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.packed
+
+
+class Doorkeeper:
+    """Judges first messages: of which board, meant for us, in time, never seen before."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def admit(
+        self,
+        message: bytes,
+        boards: list[Board],
+        local: Address,
+        wall_s: int,
+        random_bytes: RandomBytes,
+    ) -> tuple[Board, HandshakeState]:
+        """The board that the sender is a member of, and the handshake to be answered.
+
+        :raises Refused: LINK_HANDSHAKE; the caller stays silent.
+        """
+        for board in boards:
+            state = begin(board, False, random_bytes)
+            try:
+                payload = state.read_message(message)
+            except Refused:
+                continue
+            self._check(board, payload, local, wall_s)
+            self._remember(message[:PUBLIC_KEY_BYTES])
+            return board, state
+        raise Refused(Reason.LINK_HANDSHAKE, "not a member of a board of ours")
+
+    def _check(self, board: Board, payload: bytes, local: Address, wall_s: int) -> None:
+        sent_s = int.from_bytes(payload[1:6], "big") * 60
+        destination = payload[6 : 6 + _DESTINATION_BYTES]
+        if payload[0] != PROTOCOL_VERSION:
+            raise Refused(Reason.LINK_HANDSHAKE, "another version")
+        if abs(wall_s - sent_s) > limits.HANDSHAKE_SKEW_S_MAX:
+            raise Refused(Reason.LINK_HANDSHAKE, "the clocks differ too much")
+        if destination != _destination_tag(board, local):
+            raise Refused(Reason.LINK_HANDSHAKE, "meant for another listener")
+
+    def _remember(self, ephemeral: bytes) -> None:
+        if ephemeral in self._seen:
+            raise Refused(Reason.LINK_HANDSHAKE, "replayed")
+        self._seen[ephemeral] = None
+        if len(self._seen) > limits.REPLAYS_REMEMBERED_MAX:
+            self._seen.popitem(last=False)

@@ -1,0 +1,124 @@
+"""Every bound in one place, each with its source or the honest word "guess".
+
+Units last in each name. SPEC.md, "Timers and limits", lists those that the other side can notice.
+"""
+
+from __future__ import annotations
+
+# --- Frames (SPEC.md, "Frames") -------------------------------------------------------------------
+
+#: Sizes of a frame on the wire, length field and tag included. Few, so that a size says little:
+#: one announcement, a handful of entries, a cell with room (2048), a batch. 65536 is the largest
+#: that Noise (65535 bytes a message, section 3) allows with our two-byte length in front.
+FRAME_WIRE_BYTES = (512, 2048, 8192, 65536)
+#: A direction's key is replaced after this many of its frames. Noise section 11.3 leaves the number
+#: to the application; guess: often enough that a seized laptop's memory opens little of the past.
+REKEY_FRAMES = 1024
+
+# --- Reconciliation (SPEC.md, "Reconciliation") ---------------------------------------------------
+
+#: A reconciliation message is cut off at about this many bytes (Negentropy's frame size limit;
+#: strfry, its best-known user, takes 500,000; ours must not hold up live traffic for long).
+RECONCILE_BYTES_MAX = 60_000
+#: An id list or a run of bounds can't be longer than a message.
+RECONCILE_MESSAGE_BYTES_MAX = 2 * RECONCILE_BYTES_MAX
+
+# --- Boards, invites, entries (SPEC.md, "Boards", "Entries") --------------------------------------
+
+BOARD_NAME_CHARACTERS_MAX = 64
+#: A month: long enough to come back from holidays, short enough that little lies about. Guess.
+RETENTION_DAYS_DEFAULT = 30
+RETENTION_DAYS_MAX = 3650
+#: Some five pages of text. Guess.
+PAYLOAD_BYTES_DEFAULT = 8192
+PAYLOAD_BYTES_LEAST = 256
+#: A whole payload must fit one message with room to spare.
+PAYLOAD_BYTES_MOST = 65536
+#: 2^14 hashes: some tens of milliseconds in Python for the writer, a microsecond for a reader.
+WORK_BITS_DEFAULT = 14
+#: 2^28 hashes are minutes of a fast machine; beyond it nobody could post.
+WORK_BITS_MAX = 28
+INVITE_ADDRESSES_MAX = 8
+#: Eight addresses of 255 characters and a descriptor, in base32, with room.
+INVITE_CHARACTERS_MAX = 4096
+#: A header with every field at its largest has 208 bytes; the rest is slack for later versions.
+HEADER_BYTES_MAX = 512
+#: Laptops' clocks differ by minutes, not by half an hour; two buckets of ten minutes. Guess.
+FUTURE_BUCKETS_MAX = 2
+
+# --- Messages (SPEC.md, "Messages") ---------------------------------------------------------------
+
+#: A batch of entries, the last of which may be as large as an entry gets.
+ENTRIES_BATCH_BYTES = 192 * 1024
+MESSAGE_BODY_BYTES_MAX = 384 * 1024
+ANNOUNCE_ITEMS_MAX = 1024
+WANT_IDS_MAX = 512
+PEERS_ADDRESSES_MAX = 16
+#: The longest text form of an IPv6 address with a zone is shorter.
+HOST_CHARACTERS_MAX = 64
+
+# --- Links (SPEC.md, "Links", "Timers and limits") ------------------------------------------------
+
+#: Both messages of the handshake have this size, whatever is in them.
+HANDSHAKE_MESSAGE_BYTES = 96
+HANDSHAKE_MS_MAX = 10_000
+#: A connection that did not prove membership is read to nowhere for a random time in this range
+#: and then closed: a service that says nothing (after the advice against active probing of Frolov,
+#: Wampler and Wustrow, NDSS 2020, "Detecting Probe-resistant Proxies").
+SILENCE_MS_RANGE = (10_000, 30_000)
+#: Clocks of members may differ by this much; further apart entries would be refused as well.
+HANDSHAKE_SKEW_S_MAX = 3600
+#: First messages remembered against replay. An outsider can't add to them. Guess.
+REPLAYS_REMEMBERED_MAX = 65_536
+LINKS_UNPROVEN_MAX = 64
+LINKS_PER_BOARD_MAX = 32
+#: Up to so many peers are dialled; a smaller board is linked completely. After the active views of
+#: HyParView (DSN 2007: log10(n) + 1, 5 for 10,000 nodes), a little more against eclipses.
+LINKS_DIALLED_TARGET = 8
+#: One dialled link is given up now and then where there are others to try.
+LINK_REFRESH_MS_RANGE = (600_000, 1_200_000)
+PING_AFTER_MS = 45_000
+IDLE_MS_MAX = 90_000
+#: Bytes that may wait in a driver's queue for one link before we stop reading the disk for it ...
+SEND_LOW_BYTES = 512 * 1024
+#: ... and before it is hung up on: a peer that does not read must not hold our memory.
+SEND_BYTES_MAX = 8 * 1024 * 1024
+
+# --- Addresses ------------------------------------------------------------------------------------
+
+ADDRESSES_PER_BOARD_MAX = 256
+DIALS_AT_ONCE_MAX = 4
+REDIAL_MS_RANGE = (1_000, 300_000)
+PEERS_TOLD_MS_RANGE = (120_000, 300_000)
+
+# --- Gossip and fetching --------------------------------------------------------------------------
+
+#: A new id waits for up to so long before it is announced, so that a burst goes as one message and
+#: the order of announcements says little. Guess; the mix, not this, hides the origin.
+ANNOUNCE_JITTER_MS_MAX = 100
+REQUESTS_PER_LINK_MAX = 4
+#: Ids in one request: a request of these is some 150 KB of short posts, a batch.
+REQUEST_IDS = 256
+#: A request without any progress for so long is a peer that does not answer.
+REQUEST_MS_MAX = 20_000
+#: Ids known to be missing and not asked for yet, per board: more are found again by reconciling.
+WANTED_MAX = 16_384
+#: Reconciling goes on only when fewer than this many of what it found are left to fetch.
+WANTED_LOW = 2_048
+#: Entries between the network and the disk.
+ARRIVING_MAX = 4_096
+#: Peers remembered to have an id that is wanted.
+HOLDERS_MAX = 4
+#: Entries whose payload is asked for around.
+LACKING_MAX = 4_096
+#: Ids that were refused for their time, not to be fetched again at each turn.
+DEFERRED_MAX = 4_096
+DEFERRED_MS = 600_000
+RECONCILE_AGAIN_MS_RANGE = (60_000, 120_000)
+RECONCILE_ROUNDS_MAX = 65_536
+#: An own entry that did not come back in a time drawn from here is handed to somebody else.
+REHAND_MS_RANGE = (5_000, 10_000)
+OUTBOX_MAX = 1_024
+EXPIRE_EVERY_MS = 600_000
+#: More than this waiting to be announced to one peer: it is told to reconcile instead.
+ANNOUNCE_QUEUE_MAX = 8_192

@@ -1,0 +1,71 @@
+"""How an own entry leaves the node.
+
+An own entry is not in the board's set, in no answer and in no count, until it has come back from
+the network like anybody else's. To get out, it is handed to one peer at a time, who keeps it and
+announces it to everybody; when it has not come back after a random time, it is handed to another
+(SPEC.md, "Publishing"). A restart begins anew, which does no harm: the same entry twice is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol import limits
+from protocol.chance import Chance
+from protocol.entry import Entry
+
+
+@dataclass(slots=True)
+class _Waiting:
+    entry: Entry
+    due_ms: int
+    handed_to: int | None = None
+
+
+class Outbox:
+    """Own entries on their way, in the order written."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._waiting: dict[bytes, _Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, identifier: bytes) -> bool:
+        return identifier in self._waiting
+
+    def add(self, entry: Entry, now_ms: int) -> None:
+        """An own entry is durable in the driver's outbox."""
+        if entry.id not in self._waiting and len(self._waiting) < limits.OUTBOX_MAX:
+            self._waiting[entry.id] = _Waiting(entry, now_ms)
+
+    def take_back(self, identifier: bytes) -> bool:
+        """Whether this entry, which is stored now, was one of ours on its way."""
+        return self._waiting.pop(identifier, None) is not None
+
+    def drop_before(self, bucket: int) -> None:
+        """Entries that the board would not keep any more are given up."""
+        for identifier in [
+            i for i, waiting in self._waiting.items() if waiting.entry.header.bucket < bucket
+        ]:
+            del self._waiting[identifier]
+
+    def due(self, links: Sequence[int], now_ms: int) -> list[tuple[int, Entry]]:
+        """What to hand to whom now; another link than the last time, where there is one."""
+        if not links:
+            return []
+        handing = []
+        for waiting in self._waiting.values():
+            if waiting.due_ms > now_ms:
+                continue
+            others = [link for link in links if link != waiting.handed_to] or list(links)
+            waiting.handed_to = self._chance.one_of(others)
+            waiting.due_ms = now_ms + self._chance.between(limits.REHAND_MS_RANGE)
+            handing.append((waiting.handed_to, waiting.entry))
+        return handing
+
+    def next_ms(self) -> int | None:
+        """When something is due again."""
+        return min((waiting.due_ms for waiting in self._waiting.values()), default=None)
