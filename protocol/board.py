@@ -122,7 +122,7 @@ def decode_descriptor(raw: bytes) -> Descriptor:
     fields = decode_whole(raw, Reason.BOARD_MALFORMED)
     if type(fields) is not list or not fields:
         raise Refused(Reason.BOARD_MALFORMED, "not a list")
-    if fields[0] != DESCRIPTOR_VERSION:
+    if not is_uint(fields[0], DESCRIPTOR_VERSION) or fields[0] != DESCRIPTOR_VERSION:
         raise Refused(Reason.BOARD_VERSION, "made by a newer version")
     if len(fields) != 7 or encode(fields) != raw:
         raise Refused(Reason.BOARD_MALFORMED, "not the canonical form")

@@ -8,6 +8,7 @@ when the table is full, what peers told goes first and what people gave never (S
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +24,8 @@ TAG_BYTES = 8
 #: A node shows so many tags, or twice as many ..., the rest random: how many boards it is on
 #: is nobody's business.
 TAGS_STEP = 8
+#: More would not fit the 255 bytes of one string in a TXT record (RFC 6763 section 6.1).
+TAGS_MAX = 24
 
 
 class Source(IntEnum):
@@ -124,6 +127,11 @@ class Directory:
         if record is not None:
             record.due_ms = now_ms + self._chance.between((1_000, 3_000))
 
+    def on_same_node(self, address: Address | None, other: Address | None) -> None:
+        """A link to each has led to one node: while one is open, the other is not dialled."""
+        if address in self._records and other in self._records:
+            self._records[address].node = self._records[other].node
+
     def on_own(self, address: Address) -> None:
         """That was ourselves: never again."""
         self._dialling.discard(address)
@@ -160,24 +168,33 @@ class Directory:
             key=lambda a: (self._records[a].source, -self._records[a].failures),
             default=None,
         )
-        if worst is None or self._records[worst].source > source:
+        if worst is None:
+            return False
+        spared = self._records[worst].source
+        if spared > source or spared is Source.GIVEN:
             return False
         del self._records[worst]
         return True
 
 
 def is_worth_telling(address: Address) -> bool:
-    """Whether an address can mean something to another host: not loopback, not link-local."""
-    host = address.host.lower()
-    return not (host.startswith(("127.", "169.254.", "fe80:")) or host in ("::1", "localhost"))
+    """Whether an address can mean something to another host, and one host only: not loopback,
+    link-local, unspecified or multicast, and no name."""
+    try:
+        host = ipaddress.ip_address(address.host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is not None:
+        host = host.ipv4_mapped
+    return not (host.is_loopback or host.is_link_local or host.is_unspecified or host.is_multicast)
 
 
 def presence_tags(boards: Sequence[Board], chance: Chance) -> tuple[bytes, tuple[bytes, ...]]:
-    """A salt and the tags to show on the LAN: one for each board, filled up with random ones, in an
-    order that says nothing. Only members can tell which tag is which board's, and nobody can join
-    two salts of one node by them."""
+    """A salt and the tags to show on the LAN: one for each board (24 of them at random where there
+    are more), filled up with random ones, in an order that says nothing. Only members can tell
+    which tag is which board's, and nobody can join two salts of one node by them."""
     salt = chance.bytes(SALT_BYTES)
-    tags = [presence_tag(board, salt) for board in boards]
+    tags = [presence_tag(board, salt) for board in chance.shuffled(boards)[:TAGS_MAX]]
     while len(tags) % TAGS_STEP or not tags:
         tags.append(chance.bytes(TAG_BYTES))
     return salt, tuple(sorted(tags))

@@ -104,27 +104,31 @@ class Fetcher:
         if request not in self._sources[link].requests:
             raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "an answer to no request")
 
-    def on_entry(self, link: int, request: int, identifier: bytes) -> None:
+    def check_asked(self, link: int, request: int, identifier: bytes) -> None:
+        """:raises Refused: LINK_MESSAGE_UNEXPECTED where that entry was not asked for."""
+        if identifier not in self._sources[link].requests[request].ids:
+            raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "an entry that was not asked for")
+
+    def on_entry(self, link: int, request: int, identifier: bytes, now_ms: int) -> None:
         """An entry asked for is here: it is arriving now.
 
         :raises Refused: LINK_MESSAGE_UNEXPECTED where that entry was not asked for.
         """
-        ids = self._sources[link].requests[request].ids
-        if identifier not in ids:
-            raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "an entry that was not asked for")
-        del ids[identifier]
+        self.check_asked(link, request, identifier)
+        # Entries alone are progress: empty parts must not hold what others would give.
+        asked = self._sources[link].requests[request]
+        asked.deadline_ms = now_ms + limits.REQUEST_MS_MAX
+        del asked.ids[identifier]
         self._holders.pop(identifier, None)
         self.arriving.add(identifier)
         self.fetched += 1
 
-    def on_part(self, link: int, request: int, is_last: bool, now_ms: int) -> list[int]:
+    def on_part(self, link: int, request: int, is_last: bool) -> list[int]:
         """A part of an answer was taken in. After the last, what was not in it is asked of others;
         returns the links that have more to be asked for now."""
-        source = self._sources[link]
         if not is_last:
-            source.requests[request].deadline_ms = now_ms + limits.REQUEST_MS_MAX
             return []
-        missing = source.requests.pop(request).ids
+        missing = self._sources[link].requests.pop(request).ids
         return self._pass_on(link, missing)
 
     def landed(self, identifier: bytes) -> None:
@@ -144,19 +148,22 @@ class Fetcher:
 
     def _take_queued(self, link: int, count: int) -> list[bytes]:
         queue = self._sources[link].queue
-        ids: list[bytes] = []
+        ids: dict[bytes, None] = {}
         while queue and len(ids) < count:
             identifier = queue.popleft()
             # What came by another way in the meantime, or was passed on, stays in the queue as a
-            # husk: taking it out would cost a walk.
+            # husk: taking it out would cost a walk. Wanted again since, it stands there twice.
             if self._holders.get(identifier, [-1])[0] == link:
-                ids.append(identifier)
-        return ids
+                ids[identifier] = None
+        return list(ids)
 
     def _pass_on(self, link: int, ids: Iterable[bytes]) -> list[int]:
         others: dict[int, None] = {}
         for identifier in ids:
-            holders = self._holders.pop(identifier, [])
+            holders = self._holders.get(identifier)
+            if holders is None or holders[0] != link:
+                continue  # a husk
+            del self._holders[identifier]
             rest = [holder for holder in holders if holder != link and holder in self._sources]
             if rest:
                 self._holders[identifier] = rest

@@ -22,7 +22,7 @@ from typing import Protocol
 from protocol import limits
 from protocol.board import Board
 from protocol.chance import Chance
-from protocol.directory import Directory, Source
+from protocol.directory import Directory, Source, is_worth_telling
 from protocol.effects import (
     CameBack,
     Dial,
@@ -123,6 +123,7 @@ class Gossip:
 
     :ivar instance: random for each start, so that links to one peer are told from links to two.
     :ivar index: what is durable here, and so what peers may know of.
+    :ivar is_leaving: the board is being closed: nobody is dialled in place of who goes.
     """
 
     def __init__(self, core: Core, opened: BoardOpened, port: int, now: Now) -> None:
@@ -132,6 +133,7 @@ class Gossip:
         )
         self.instance = core.chance.bytes(INSTANCE_BYTES)
         self.port = port
+        self.is_leaving = False
         self.links: dict[int, Link] = {}
         self.directory = Directory(core.chance)
         self.fetcher = Fetcher()
@@ -170,6 +172,7 @@ class Gossip:
         for other in list(self.links.values()):
             if other is not link and other.instance == link.instance:
                 loser = self._duplicate(other, link)
+                self.directory.on_same_node(link.listening, other.listening)
                 if loser is not None:
                     self._core.hang_up(loser, Reason.LINK_DUPLICATE, now)
 
@@ -208,7 +211,7 @@ class Gossip:
             for other in self.fetcher.drop_link(link.number):
                 self._pump(self.links[other], now)
             self._tell_progress()
-        elif link.is_dialled and reason not in (Reason.LINK_DUPLICATE, Reason.LINK_SELF):
+        elif link.is_dialled:
             self.directory.on_failed(link.remote, now.mono_ms)
         self.dial(now)
 
@@ -228,7 +231,7 @@ class Gossip:
     def dial(self, now: Now) -> None:
         """Dial until there are as many links as wanted, or nobody is left to try."""
         wanted = limits.LINKS_DIALLED_TARGET - self._dialled
-        if wanted <= 0:
+        if wanted <= 0 or self.is_leaving:
             return
         for address in self.directory.next_dials(wanted, now.mono_ms):
             self._dialled += 1
@@ -284,8 +287,9 @@ class Gossip:
                 raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "not on an open link")
 
     def learn_each(self, addresses: Iterable[Address], now: Now) -> None:
-        """Addresses that a peer told, each of another node."""
-        for address in addresses:
+        """Addresses that a peer told, each of another node. One that no honest peer would tell is
+        left out: nobody shall make us knock at our own machine's doors."""
+        for address in filter(is_worth_telling, addresses):
             self.directory.add([address], Source.TOLD, now.mono_ms)
         self.dial(now)
 
@@ -298,7 +302,10 @@ class Gossip:
                 for bucket, identifier in announce.items
                 if bucket >= oldest
                 and not self._is_deferred(identifier, now)
-                and not self.index.contains(bucket * BUCKET_SECONDS, identifier)
+                and (
+                    identifier in self._lacking
+                    or not self.index.contains(bucket * BUCKET_SECONDS, identifier)
+                )
             ],
         )
         self._pump(link, now)
@@ -382,7 +389,7 @@ class Gossip:
         finally:
             # What came before a fault is good all the same.
             self._verify(taken, link.number)
-        others = self.fetcher.on_part(link.number, message.request, message.last, now.mono_ms)
+        others = self.fetcher.on_part(link.number, message.request, message.last)
         for other in others:
             self._pump(self.links[other], now)
         self._pump(link, now)
@@ -394,14 +401,15 @@ class Gossip:
             if refused.reason not in _UNTIMELY:
                 raise
             identifier = entry_id(self.board, wire.raw)
-            self.fetcher.on_entry(link.number, request, identifier)
+            self.fetcher.on_entry(link.number, request, identifier, now.mono_ms)
             self.fetcher.landed(identifier)
             self._defer(identifier, now)
             return None
-        self.fetcher.on_entry(link.number, request, entry.id)
         if entry.payload is None and entry.id in self._lacking:
-            self.fetcher.landed(entry.id)
+            # As if it were left out: with the end of the answer others are asked for it.
+            self.fetcher.check_asked(link.number, request, entry.id)
             return None
+        self.fetcher.on_entry(link.number, request, entry.id, now.mono_ms)
         return entry
 
     def _on_hand(self, link: Link, hand: Hand, now: Now) -> None:
@@ -411,7 +419,8 @@ class Gossip:
             if refused.reason not in _UNTIMELY:
                 raise
             return
-        if self.index.contains(entry.timestamp, entry.id):
+        is_lacking = entry.payload is not None and entry.id in self._lacking
+        if self.index.contains(entry.timestamp, entry.id) and not is_lacking:
             self._announce_to(link, entry, now)
         elif entry.id in self.fetcher.arriving:
             self._echo.setdefault(entry.id, set()).add(link.number)
@@ -453,13 +462,13 @@ class Gossip:
             echo = self._echo.pop(entry.id, set())
             self.fetcher.landed(entry.id)
             is_new = self.index.insert(entry.timestamp, entry.id)
-            if self.outbox.take_back(entry.id):
+            # Without its payload it is not back: whoever holds that back would have silenced it.
+            if entry.id not in lacking and self.outbox.take_back(entry.id):
                 self._core.emit(Tell(CameBack(self.board.id, entry.id)))
-            if is_new:
+            is_filled = entry.payload is not None and self._lacking.pop(entry.id, 0) is None
+            if is_new or is_filled:
                 arrived.append(entry)
                 self._announce(entry, batch.sources[entry.id], echo, now)
-            elif entry.payload is not None and self._lacking.pop(entry.id, 0) is None:
-                arrived.append(entry)
         self._note_lacking(lacking, batch)
         if arrived:
             self._core.emit(Tell(EntriesArrived(self.board.id, tuple(arrived))))

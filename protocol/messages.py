@@ -7,6 +7,7 @@ sees it, so that the machines behind it handle only well-formed values.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -226,6 +227,18 @@ def _decode_entries(fields: list[Any]) -> Entries:
     return Entries(request, last, [_wire_entry(entry) for entry in entries])
 
 
+def _is_host(host: str) -> bool:
+    """Whether ``host`` is an IP address without a zone: a name would let a peer make us ask the
+    name service whatever it likes, and a zone means something on its own machine only."""
+    if not 2 <= len(host) <= limits.HOST_CHARACTERS_MAX or "%" in host:
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _decode_peers(fields: list[Any]) -> Peers:
     (addresses,) = fields
     _check(type(addresses) is list and len(addresses) <= limits.PEERS_ADDRESSES_MAX, "peers")
@@ -234,7 +247,7 @@ def _decode_peers(fields: list[Any]) -> Peers:
             type(address) is list
             and len(address) == 2
             and type(address[0]) is str
-            and 2 <= len(address[0]) <= limits.HOST_CHARACTERS_MAX
+            and _is_host(address[0])
             and is_uint(address[1], 65535)
             and address[1] > 0,
             "address",

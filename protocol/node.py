@@ -119,6 +119,7 @@ class Node:
 
     def _handle_board_closed(self, closed: inputs.BoardClosed, now: Now) -> None:
         gossip = self._board(closed.board_id)
+        gossip.is_leaving = True
         for link in list(self.links.values()):
             if link.board is gossip.board:
                 self.hang_up(link, Reason.LINK_LEAVING, now)
@@ -199,9 +200,8 @@ class Node:
         self.timers.set((Due.HANDSHAKE, link.number), now.mono_ms + patience_ms)
 
     def _count_unproven(self) -> int:
-        return sum(
-            1 for link in self.links.values() if link.state in (LinkState.WAITING, LinkState.SILENT)
-        )
+        # A member that does not say hello counts as well, or it could hold any number of them.
+        return sum(not link.is_open and not link.is_dialled for link in self.links.values())
 
     def _handle_bytes_received(self, received: inputs.BytesReceived, now: Now) -> None:
         link = self.links.get(received.link)

@@ -1,0 +1,169 @@
+"""Entries: post, read, retract, forget."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+import trio
+
+from p2pboard import local
+from p2pboard.actions import read_entries
+from p2pboard.cli.shared import Command, current_home, json_option, perform, print_json, query
+from p2pboard.cli.show import console, print_entry, print_threads
+from p2pboard.errors import Failure, UserError
+from p2pboard.view import Shown
+
+#: So many entries a person reads at once; --limit asks for more.
+LIMIT_DEFAULT = 100
+#: Longer than any board allows; what is longer need not be read to its end to be refused.
+_INPUT_BYTES_MAX = 1024 * 1024
+
+
+@click.command(
+    cls=Command,
+    example="""
+    p2pboard post lobby "Is the coffee free?"
+    p2pboard post lobby "It is." --reply 3f9a
+    p2pboard post lobby - < letter.txt""",
+)
+@click.argument("board")
+@click.argument("text", required=False)
+@click.option("--reply", metavar="ID", help="Answer this entry, in its thread.")
+@click.option("--fresh", is_flag=True, help="Under a new persona, even in a thread with your own.")
+@json_option
+def post(board: str, text: str | None, reply: str | None, fresh: bool, as_json: bool) -> None:
+    """Write on a board.
+
+    Without TEXT, or with -, the text is read from standard input.
+
+    Each thread that you write in knows you by one throwaway persona, which answers go on with. The
+    entry waits in the outbox until it has come back from other nodes.
+    """
+    written = _text_of(text)
+    record = _post(board=board, text=written, reply=reply, fresh=fresh)
+    if as_json:
+        print_json(record)
+    else:
+        click.echo(f"{record['id']} is in the outbox")
+
+
+def _post(**arguments: Any) -> Any:
+    with console(stderr=True).status("doing the work that the board asks for"):
+        return perform("post", **arguments)
+
+
+def _text_of(text: str | None) -> str:
+    if text is None or text == "-":
+        text = _standard_input()
+    return text.rstrip("\r\n")
+
+
+def _standard_input() -> str:
+    if sys.stdin.isatty():
+        click.echo("Write the text, and end it with Ctrl-D on a line of its own.", err=True)
+    raw = sys.stdin.buffer.read(_INPUT_BYTES_MAX + 1)
+    if len(raw) > _INPUT_BYTES_MAX:
+        raise UserError("the text is longer than any board allows: shorten it, or split it")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError("the text is not valid UTF-8: save it as UTF-8 first") from None
+
+
+@click.command(
+    cls=Command,
+    example="""
+    p2pboard read lobby
+    p2pboard read lobby --thread 3f9a
+    p2pboard read lobby --follow --json""",
+)
+@click.argument("board")
+@click.option("--thread", metavar="ID", help="Only the thread that this entry is in.")
+@click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Only the newest N entries (for people {LIMIT_DEFAULT} if not given).",
+)
+@json_option
+def read(board: str, thread: str | None, follow: bool, limit: int | None, as_json: bool) -> None:
+    """Read a board, or one thread of it.
+
+    With --json each line is an object with id, thread, parent, persona, name, op, seq, time, kind,
+    text and state ("shown", "hidden", "forgotten", "retracted" or "outbox"). With --follow, an
+    entry whose state changes is told again; that needs a node that runs.
+    """
+    if limit is None and not as_json:
+        limit = LIMIT_DEFAULT
+    if follow:
+        _follow({"board": board, "thread": thread, "limit": limit}, as_json)
+        return
+    shown = query(read_entries, board, thread, limit)
+    if as_json:
+        for entry in shown:
+            print_json(entry.as_json())
+    else:
+        _print_for_people(shown, board, limit)
+
+
+def _print_for_people(shown: list[Shown], board: str, limit: int | None) -> None:
+    if not shown:
+        click.echo(f'nothing yet: p2pboard post {board} "..." begins a thread')
+        return
+    out, now = console(), datetime.now().astimezone()
+    print_threads(out, [_for_people(entry) for entry in shown], now)
+    if len(shown) == limit:
+        click.echo(f"(the newest {limit} entries; --limit asks for more)")
+
+
+def _for_people(entry: Shown) -> dict[str, Any]:
+    why = entry.why
+    return entry.as_json() | {"why": why and {"rule": why.id, "reason": why.reason}}
+
+
+def _follow(arguments: dict[str, Any], as_json: bool) -> None:
+    out = console()
+
+    def receive(record: dict[str, Any]) -> None:
+        if as_json:
+            print_json(record)
+        elif record["kind"] == "post":
+            print_entry(out, record, datetime.now().astimezone(), int(record["parent"] is not None))
+        sys.stdout.flush()
+
+    try:
+        trio.run(local.follow, current_home(), arguments, receive)
+    except local.NoNode:
+        raise Failure(
+            "no node runs here, so nothing can come: start one with 'p2pboard run'"
+        ) from None
+
+
+@click.command(cls=Command, example="p2pboard retract lobby 3f9a")
+@click.argument("board")
+@click.argument("entry", metavar="ID")
+def retract(board: str, entry: str) -> None:
+    """Take back an entry that you wrote.
+
+    Its text is deleted here, and at all who get the retraction. Who has read it has read it. What
+    still waits in the outbox is taken out of it.
+    """
+    record = perform("retract", board=board, entry=entry)
+    click.echo(f"{record['id']} is retracted; the retraction is in the outbox")
+
+
+@click.command(cls=Command, example="p2pboard forget lobby 3f9a")
+@click.argument("board")
+@click.argument("entry", metavar="ID")
+def forget(board: str, entry: str) -> None:
+    """Delete what an entry says from this node, for good.
+
+    The others keep theirs; this node never takes it back. An entry of yours that still waits in
+    the outbox is not sent.
+    """
+    record = perform("forget", board=board, entry=entry)
+    click.echo(f"{record['id']} is forgotten on this node")

@@ -1,0 +1,512 @@
+"""What changes the store.
+
+A :class:`Writer` runs inside a transaction that the worker has opened, together with other jobs:
+whatever it does is durable only when that is committed, and undone where the job raises.
+
+Four rules are kept here, and nowhere else:
+
+- An own entry waits in the outbox, and reaches ``entries`` only as everybody else's do: by
+  :meth:`Writer.put_entries`, from the network, payload included. An outbox row leaves in that very
+  transaction. Nothing that a peer can ask for depends on the outbox, or asking would tell who
+  wrote what: so an own entry that comes back *without* its payload is stored without it, like
+  anybody's, and waits on.
+- A retraction counts if its persona is its target's, whichever of the two comes first.
+- What is forgotten stays forgotten: a payload that comes again is not stored again.
+- What is erased leaves nothing (:mod:`p2pboard.store.schema`).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from p2pboard.errors import StoreError
+from p2pboard.rules import Matcher, Rule, rule_id
+from p2pboard.store.reader import (
+    OwnPersona,
+    Reader,
+    seal_outbox,
+    seal_payload,
+    seal_persona,
+    short,
+    unseal_payload,
+)
+from p2pboard.store.schema import PayloadState
+from protocol.crypto import KEY_BYTES
+from protocol.entry import Entry, Kind, payload_text
+from protocol.errors import Misuse
+from protocol.persona import Persona
+
+#: A board's remembered addresses; more would be dialled in vain mostly. Guess.
+ADDRESSES_MAX = 64
+#: Entries looked up and inserted in one go.
+_ENTRIES_AT_ONCE = 512
+#: Freed pages given back to the file system after an expiry: 16 MiB, some tens of milliseconds.
+_VACUUM_PAGES = 2048
+_ERASED = bytes(KEY_BYTES)
+
+
+class PersonaMoved(StoreError):
+    """Another entry of this persona was written in between: draft again, or its log would fork."""
+
+
+class _Known(NamedTuple):
+    """What is stored of an entry that is offered again."""
+
+    entry: int
+    state: int
+
+
+class Writer(Reader):
+    """The changes. All raise :class:`~p2pboard.store.reader.UnknownBoard` where the board is gone.
+
+    :param connection: one that may write.
+    :param random_bytes: cryptographic randomness, for the secrets that seal.
+    :ivar has_erased: whether something was erased since somebody last set it to False: the
+        write-ahead log must be truncated before it is gone from the disk.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        super().__init__(connection)
+        self._random_bytes = random_bytes
+        self._purging_of: dict[int, Matcher] = {}
+        self.has_erased = False
+
+    def rolled_back(self) -> None:
+        """The transaction was undone, in part or in whole: what is remembered may be wrong."""
+        self._purging_of.clear()
+
+    # --- Boards -----------------------------------------------------------------------------------
+
+    def add_board(
+        self, descriptor_raw: bytes, board_id: bytes, addresses: Iterable[str] = ()
+    ) -> None:
+        """Add a board; one that is there already only gets the addresses.
+
+        :param addresses: an invite's, ``HOST:PORT``; those that are not of this form are left out.
+        """
+        self._db.execute(
+            "INSERT OR IGNORE INTO boards (id, descriptor) VALUES (?, ?)",
+            (board_id, descriptor_raw),
+        )
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            if host and port.isascii() and port.isdigit() and 0 < int(port) < 65536:
+                self.remember_address(board_id, host.strip("[]"), int(port), 0)
+
+    def remove_board(self, board_id: bytes) -> None:
+        """Delete a board with all that belongs to it."""
+        board = self._board(board_id)
+        self._free_selected(
+            "SELECT slot FROM payloads JOIN entries USING (entry) WHERE board = ?", (board,)
+        )
+        self._free_selected("SELECT slot FROM outbox WHERE board = ?", (board,))
+        self._free_selected("SELECT slot FROM personas WHERE board = ?", (board,))
+        self._db.execute("DELETE FROM boards WHERE board = ?", (board,))
+        self._purging_of.clear()
+        self.has_erased = True
+        self._give_space_back()
+
+    def remember_address(self, board_id: bytes, host: str, port: int, day: int) -> None:
+        """A member was met there on ``day`` (since 1970). Over the bound, the oldest go."""
+        board = self._board(board_id)
+        self._db.execute(
+            "INSERT INTO addresses VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET day = max(day, excluded.day)",
+            (board, host, port, day),
+        )
+        surplus = self._db.execute(
+            "SELECT board, host, port FROM addresses WHERE board = ?"
+            " ORDER BY day DESC, host, port LIMIT -1 OFFSET ?",
+            (board, ADDRESSES_MAX),
+        ).fetchall()
+        self._db.executemany(
+            "DELETE FROM addresses WHERE board = ? AND host = ? AND port = ?", surplus
+        )
+
+    def put_setting(self, name: str, value: Any) -> None:
+        """Set a setting of this node to any JSON value; None unsets it."""
+        if value is None:
+            self._db.execute("DELETE FROM settings WHERE name = ?", (name,))
+        else:
+            self._db.execute(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value))
+            )
+
+    # --- Entries from the network -----------------------------------------------------------------
+
+    def put_entries(self, board_id: bytes, entries: Sequence[Entry]) -> list[bytes]:
+        """Store entries that were found valid; those already there get a payload they lacked.
+
+        :return: ids among them whose payload is wanted and still missing.
+        """
+        board = self._board(board_id)
+        lacking: list[bytes] = []
+        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+            lacking += self._put_some(board, entries[start : start + _ENTRIES_AT_ONCE])
+        return lacking
+
+    def _put_some(self, board: int, entries: Sequence[Entry]) -> list[bytes]:
+        offered = {entry.id: entry for entry in entries}
+        if len(offered) < len(entries):  # offered twice: the one that says more counts
+            offered |= {entry.id: entry for entry in entries if entry.payload is not None}
+        known = self._known(board, offered)
+        fresh = [entry for entry in offered.values() if entry.id not in known]
+        states = self._states(board, fresh)
+        self._insert(board, fresh, states)
+        lacking = self._fill_in(board, offered, known)
+        lacking += [e.id for e, s in zip(fresh, states, strict=True) if s == PayloadState.LACKING]
+        self._carry_out(board, [entry for entry in fresh if entry.header.kind == Kind.RETRACT])
+        self._leave_outbox(board, offered, lacking)
+        return lacking
+
+    def _known(self, board: int, ids: Iterable[bytes]) -> dict[bytes, _Known]:
+        rows = self._select_in(
+            "SELECT id, entry, payload_state FROM entries INDEXED BY entries_by_id"
+            " WHERE board = ? AND substr(id, 1, 8) IN (...)",
+            [short(identifier) for identifier in ids],
+            (board,),
+        )
+        return {identifier: _Known(entry, state) for identifier, entry, state in rows}
+
+    def _states(self, board: int, fresh: Sequence[Entry]) -> list[int]:
+        """The payload state of each, once it is stored."""
+        retracted = self._retracted(fresh)
+        purging = self._purging(board)
+        if not retracted and not purging:
+            return [_state_as_offered(entry) for entry in fresh]
+        return [
+            PayloadState.FORGOTTEN
+            if entry.id in retracted
+            else PayloadState.PURGED
+            if _is_purged(purging, entry)
+            else _state_as_offered(entry)
+            for entry in fresh
+        ]
+
+    def _retracted(self, fresh: Sequence[Entry]) -> set[bytes]:
+        """Ids among ``fresh`` whose retraction is stored, or comes with them."""
+        pairs = {(e.header.parent, e.header.persona) for e in fresh if e.header.kind == 1}
+        pairs |= set(
+            self._select_in(
+                "SELECT parent, persona FROM entries INDEXED BY retractions_by_target"
+                " WHERE kind = 1 AND parent IN (...)",
+                [entry.id for entry in fresh],
+            )
+        )
+        posts = (entry for entry in fresh if entry.header.kind == Kind.POST)
+        return {entry.id for entry in posts if (entry.id, entry.header.persona) in pairs}
+
+    def _insert(self, board: int, fresh: Sequence[Entry], states: Sequence[int]) -> None:
+        first = self._next_row("SELECT max(entry) FROM entries")
+        rows = []
+        payloads = []
+        for number, (entry, state) in enumerate(zip(fresh, states, strict=True), first):
+            identifier, header, raw, signature, payload = entry
+            rows.append(
+                (
+                    *(number, board, header.bucket, identifier, header.persona, header.seq),
+                    *(header.kind, header.thread or identifier, header.parent),
+                    *(raw, signature, int(state)),
+                )
+            )
+            if payload and state == PayloadState.HAVE:
+                payloads.append((number, payload))
+        self._db.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._insert_payloads(payloads)
+
+    def _insert_payloads(self, payloads: Sequence[tuple[int, bytes]]) -> None:
+        slots = self._take_slots(len(payloads))
+        self._db.executemany(
+            "INSERT INTO payloads VALUES (?, ?, ?)",
+            [
+                (entry, slot, seal_payload(secret, payload))
+                for (entry, payload), (slot, secret) in zip(payloads, slots, strict=True)
+            ],
+        )
+
+    def _fill_in(
+        self, board: int, offered: dict[bytes, Entry], known: dict[bytes, _Known]
+    ) -> list[bytes]:
+        """Give stored entries the payloads that they lacked; the ids of those that still do."""
+        purging = self._purging(board)
+        lacking = []
+        filled = []
+        for identifier, (number, state) in known.items():
+            entry = offered.get(identifier)
+            if entry is None or state != PayloadState.LACKING:
+                continue
+            if entry.payload is None:
+                lacking.append(identifier)
+            elif _is_purged(purging, entry):
+                self._forget([number], PayloadState.PURGED)
+            else:
+                filled.append((number, entry.payload))
+        self._set_states([number for number, _ in filled], PayloadState.HAVE)
+        self._insert_payloads(filled)
+        return lacking
+
+    def _carry_out(self, board: int, retractions: Sequence[Entry]) -> None:
+        """Forget the stored payloads that fresh retractions are for."""
+        targets: list[int] = []
+        for retraction in retractions:
+            header = retraction.header
+            assert header.parent is not None
+            targets += [
+                number
+                for (number,) in self._db.execute(
+                    "SELECT entry FROM entries INDEXED BY entries_by_id"
+                    " WHERE board = ? AND substr(id, 1, 8) = ?"
+                    " AND id = ? AND persona = ? AND kind = 0",
+                    (board, short(header.parent), header.parent, header.persona),
+                )
+            ]
+        self._forget(targets, PayloadState.FORGOTTEN)
+
+    def expire(self, board_id: bytes, before_bucket: int) -> int:
+        """Delete all entries before a bucket, those of the outbox too, and the personas (with their
+        keys) whose thread is gone with them; how many entries that were."""
+        board = self._board(board_id)
+        old = (board, before_bucket)
+        self._free_selected(
+            "SELECT slot FROM entries JOIN payloads USING (entry) WHERE board = ? AND bucket < ?",
+            old,
+        )
+        deleted = self._db.execute(
+            "DELETE FROM entries WHERE board = ? AND bucket < ?", old
+        ).rowcount
+        for item in self._outbox_items(board):
+            if item.entry.header.bucket < before_bucket:
+                self._delete_outbox_item(item.item, item.slot)
+                deleted += 1
+        self._delete_personas_without_thread(board)
+        if deleted:
+            self.has_erased = True
+            self._give_space_back()
+        return deleted
+
+    def _delete_personas_without_thread(self, board: int) -> None:
+        waiting = {item.entry.thread for item in self._outbox_items(board)}
+        for own in self._personas(board):
+            thread = own.persona.thread
+            if thread is None or not (thread in waiting or self._has_thread(board, thread)):
+                self._delete_persona(own)
+
+    def _has_thread(self, board: int, thread: bytes) -> bool:
+        row = self._db.execute(
+            "SELECT 1 FROM entries INDEXED BY entries_by_thread"
+            " WHERE board = ? AND substr(thread, 1, 8) = ? AND thread = ?",
+            (board, short(thread), thread),
+        ).fetchone()
+        return row is not None
+
+    def _give_space_back(self) -> None:
+        # The pragma frees one page a row: it must be read to its end.
+        self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+
+    # --- Own entries ------------------------------------------------------------------------------
+
+    def put_own(self, board_id: bytes, persona: Persona, is_fresh: bool, entry: Entry) -> None:
+        """Keep an own entry in the outbox, and the persona as it is after it.
+
+        :param persona: ``Persona.after(entry)``, with its key.
+        :param is_fresh: whether it was made for this entry only.
+        :raises PersonaMoved: where the log has gone on since the entry was drafted.
+        """
+        if persona.public_key != entry.header.persona or persona.prev != entry.id:
+            raise Misuse("the persona must be the entry's, as it is after it")
+        board = self._board(board_id)
+        before = self._own_persona_row(board, persona.public_key)
+        if before is not None:
+            if (before.persona.seq, before.persona.prev) != (entry.header.seq, entry.header.prev):
+                raise PersonaMoved("you wrote in this thread meanwhile: send the text again")
+            self._delete_persona(before)
+        self._insert_persona(board, persona, is_fresh)
+        ((slot, secret),) = self._take_slots(1)
+        self._db.execute(
+            "INSERT INTO outbox (board, slot, sealed) VALUES (?, ?, ?)",
+            (board, slot, seal_outbox(secret, entry)),
+        )
+
+    def _insert_persona(self, board: int, persona: Persona, is_fresh: bool) -> None:
+        ((slot, secret),) = self._take_slots(1)
+        self._db.execute(
+            "INSERT INTO personas (board, slot, sealed) VALUES (?, ?, ?)",
+            (board, slot, seal_persona(secret, persona, is_fresh)),
+        )
+
+    def _delete_persona(self, own: OwnPersona) -> None:
+        self._free([own.slot])
+        self._db.execute("DELETE FROM personas WHERE persona = ?", (own.row,))
+
+    def _leave_outbox(
+        self, board: int, offered: dict[bytes, Entry], lacking: Sequence[bytes]
+    ) -> None:
+        for item in self._outbox_items(board):
+            if item.entry.id in offered and item.entry.id not in lacking:
+                self._delete_outbox_item(item.item, item.slot)
+
+    def _delete_outbox_item(self, item: int, slot: int) -> None:
+        self._free([slot])
+        self._db.execute("DELETE FROM outbox WHERE item = ?", (item,))
+
+    # --- Forgetting -------------------------------------------------------------------------------
+
+    def forget(self, board_id: bytes, entry_id: bytes) -> bool:
+        """Erase what an entry says, and refuse it from now on; whether there was anything to erase.
+
+        An entry in the outbox is taken out of it. It comes again, payload and all, if it was on its
+        way already.
+        """
+        board = self._board(board_id)
+        waiting = [item for item in self._outbox_items(board) if item.entry.id == entry_id]
+        for item in waiting:
+            self._delete_outbox_item(item.item, item.slot)
+        stored = self._db.execute(
+            "SELECT entry FROM entries INDEXED BY entries_by_id"
+            " WHERE board = ? AND substr(id, 1, 8) = ? AND id = ?"
+            " AND kind = 0 AND payload_state <> ?",
+            (board, short(entry_id), entry_id, int(PayloadState.FORGOTTEN)),
+        ).fetchall()
+        self._forget([number for (number,) in stored], PayloadState.FORGOTTEN)
+        return bool(waiting or stored)
+
+    def _forget(self, numbers: Sequence[int], state: PayloadState) -> None:
+        """Erase the payloads of ``numbers`` (rows of entries), where they are."""
+        for number in numbers:
+            self._free_selected("SELECT slot FROM payloads WHERE entry = ?", (number,))
+        self._db.executemany("DELETE FROM payloads WHERE entry = ?", [(n,) for n in numbers])
+        self._set_states(numbers, state)
+
+    def _set_states(self, numbers: Sequence[int], state: PayloadState) -> None:
+        self._db.executemany(
+            "UPDATE entries SET payload_state = ? WHERE entry = ?",
+            [(int(state), number) for number in numbers],
+        )
+
+    # --- Secrets ----------------------------------------------------------------------------------
+
+    def _take_slots(self, count: int) -> list[tuple[int, bytes]]:
+        """``count`` new secrets and where they are: in free slots, then at the end."""
+        random = self._random_bytes(count * KEY_BYTES)
+        fresh = [random[start : start + KEY_BYTES] for start in range(0, len(random), KEY_BYTES)]
+        rows = self._db.execute("SELECT slot FROM free_slots LIMIT ?", (count,)).fetchall()
+        reused = [(slot, secret) for (slot,), secret in zip(rows, fresh, strict=False)]
+        end = self._next_row("SELECT max(slot) FROM secrets")
+        appended = list(enumerate(fresh[len(reused) :], end))
+        self._db.executemany("DELETE FROM free_slots WHERE slot = ?", rows)
+        self._db.executemany(
+            "UPDATE secrets SET secret = ? WHERE slot = ?", [(s, slot) for slot, s in reused]
+        )
+        self._db.executemany("INSERT INTO secrets VALUES (?, ?)", appended)
+        return reused + appended
+
+    def _free(self, slots: Sequence[int]) -> None:
+        """Erase what the secrets in ``slots`` seal. Overwriting with as many bytes happens in
+        place: that is why secrets are overwritten and not deleted."""
+        self._db.executemany(
+            "UPDATE secrets SET secret = ? WHERE slot = ?", [(_ERASED, slot) for slot in slots]
+        )
+        self._db.executemany("INSERT INTO free_slots VALUES (?)", [(slot,) for slot in slots])
+        self.has_erased = self.has_erased or bool(slots)
+
+    def _free_selected(self, sql: str, parameters: Sequence[object]) -> None:
+        self._free([slot for (slot,) in self._db.execute(sql, parameters)])
+
+    def _next_row(self, sql: str) -> int:
+        return int(self._db.execute(sql).fetchone()[0] or 0) + 1
+
+    # --- Rules ------------------------------------------------------------------------------------
+
+    def add_rule(self, board_id: bytes, rule: Rule) -> str:
+        """Add a rule, in place of one on the same thing; purges at once what it is to purge.
+
+        :return: its id: the rule's own, or a new one where that is "".
+        """
+        board = self._board(board_id)
+        identifier = rule.id or self._free_rule_id(board, rule)
+        self._delete_rule(board, identifier)
+        self._db.execute(
+            "INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (board, identifier, rule.kind, rule.value, rule.action, rule.reason, rule.created),
+        )
+        if rule.action == "purge":
+            self._purge(board, Matcher([rule]))
+        return identifier
+
+    def _free_rule_id(self, board: int, rule: Rule) -> str:
+        """The shortest name that no rule on anything else has."""
+        others = {r.id for r in self._rules(board) if rule_id(r, 64) != rule_id(rule, 64)}
+        return next(
+            name for length in range(6, 65) if (name := rule_id(rule, length)) not in others
+        )
+
+    def remove_rule(self, board_id: bytes, identifier: str) -> bool:
+        """Remove a rule; whether there was one. What only it had purged is wanted again."""
+        return self._delete_rule(self._board(board_id), identifier)
+
+    def _delete_rule(self, board: int, identifier: str) -> bool:
+        of_board = (board, identifier)
+        row = self._db.execute("SELECT action FROM rules WHERE board = ? AND id = ?", of_board)
+        action = row.fetchone()
+        if action is not None:
+            self._db.execute("DELETE FROM rules WHERE board = ? AND id = ?", of_board)
+        self._purging_of.pop(board, None)
+        if action == ("purge",):
+            self._want_again(board)
+        return action is not None
+
+    def _purging(self, board: int) -> Matcher:
+        if board not in self._purging_of:
+            rules = self._rules(board)
+            self._purging_of[board] = Matcher(rule for rule in rules if rule.action == "purge")
+        return self._purging_of[board]
+
+    def _purge(self, board: int, purging: Matcher) -> None:
+        """Forget the posts that fall under ``purging``. Costs a look at all of a board's entries,
+        and a rule on a word at all their texts: some seconds for a million."""
+        rows = self._db.execute(
+            "SELECT entry, id, persona, thread, sealed, secret FROM entries"
+            " LEFT JOIN payloads USING (entry) LEFT JOIN secrets USING (slot)"
+            " WHERE board = ? AND kind = 0 AND payload_state < ?",
+            (board, int(PayloadState.FORGOTTEN)),
+        )
+        matching = []
+        for number, identifier, persona, thread, sealed, secret in rows:
+            text = None
+            if sealed is not None and purging.has_words:
+                text = payload_text(unseal_payload(secret, sealed))
+            if purging.match(persona, identifier, thread, text) is not None:
+                matching.append(number)
+        self._forget(matching, PayloadState.PURGED)
+
+    def _want_again(self, board: int) -> None:
+        """Whatever was purged, and falls under no other rule that can be told without its text, is
+        wanted again; a rule on a word purges it again when it comes."""
+        purging = self._purging(board)
+        rows = self._db.execute(
+            "SELECT entry, id, persona, thread FROM entries"
+            " WHERE board = ? AND payload_state = ? AND payload_state > 0",
+            (board, int(PayloadState.PURGED)),
+        ).fetchall()
+        wanted = [row[0] for row in rows if purging.match(row[2], row[1], row[3], None) is None]
+        self._set_states(wanted, PayloadState.LACKING)
+
+
+def _state_as_offered(entry: Entry) -> int:
+    is_lacking = entry.payload is None and entry.header.kind == Kind.POST
+    return PayloadState.LACKING if is_lacking else PayloadState.HAVE
+
+
+def _is_purged(purging: Matcher, entry: Entry) -> bool:
+    if not purging or entry.header.kind != Kind.POST:
+        return False
+    text = None if entry.payload is None else payload_text(entry.payload)
+    return purging.match(entry.header.persona, entry.id, entry.thread, text) is not None
