@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench soak vectors clean
+.PHONY: help run test lint types bench soak fuzz vectors clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -28,6 +28,9 @@ bench: $(VENV)/.dev ## Speed, as ratios in one run (one alone: .venv/bin/python 
 
 soak: $(VENV)/.dev ## Random simulated worlds until stopped (make soak ARGS="--seeds 1000")
 	$(BIN)/python -m tests.simnet.soak $(ARGS)
+
+fuzz: $(VENV)/.dev ## The property tests with random examples, many of them
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --timeout=0 tests/protocol $(ARGS)
 
 vectors: $(VENV)/.dev ## Write the test vectors anew
 	$(BIN)/python -m tests.vectors.generate

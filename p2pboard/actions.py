@@ -73,6 +73,10 @@ class Driver(Protocol):
 
     def publish(self, board_id: bytes, entry: Entry) -> None: ...
 
+    def withdraw(self, board_id: bytes, entry_id: bytes) -> None: ...
+
+    async def want_payloads(self, board_id: bytes) -> None: ...
+
     def peers(self) -> list[Record]: ...
 
     def status(self) -> Record: ...
@@ -436,7 +440,7 @@ class Actions:
             persona = await self.store.read(_author, found, target)
             draft = draft_retraction(found, persona, target.id, int(self._wall_s()))
             retraction = await self._publish(draft, persona, await self._is_fresh(found, persona))
-        await self.store.write(Writer.forget, found.id, target.id)
+        await self._forget(found, target.id)
         self._touch(found.id, target)
         return {"id": target.id.hex(), "retraction": retraction.id.hex(), "state": "retracted"}
 
@@ -450,9 +454,14 @@ class Actions:
         """Deletes what an entry says from this home, for good."""
         found = await self.store.read(find_board, board)
         target = await self.store.read(_entry, found, entry)
-        await self.store.write(Writer.forget, found.id, target.id)
+        await self._forget(found, target.id)
         self._touch(found.id, target)
         return {"id": target.id.hex(), "state": "forgotten"}
+
+    async def _forget(self, board: Board, entry_id: bytes) -> None:
+        await self.store.write(Writer.forget, board.id, entry_id)
+        if self.driver is not None:
+            self.driver.withdraw(board.id, entry_id)
 
     # Blocks
 
@@ -486,6 +495,8 @@ class Actions:
         if not await self.store.write(Writer.remove_rule, found.id, rule):
             name = found.descriptor.name
             raise UserError(f"there is no rule {rule!r}: 'p2pboard block list {name}' shows them")
+        if self.driver is not None:
+            await self.driver.want_payloads(found.id)
         self._touch(found.id)
         return {"rule": rule}
 

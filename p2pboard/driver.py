@@ -106,6 +106,17 @@ class Driver:
         if board_id in self._node.boards:
             self.feed(inputs.Publish(board_id, entry))
 
+    def withdraw(self, board_id: bytes, entry_id: bytes) -> None:
+        """An own entry was taken out of the outbox."""
+        if board_id in self._node.boards:
+            self.feed(inputs.Withdraw(board_id, entry_id))
+
+    async def want_payloads(self, board_id: bytes) -> None:
+        """Ask the peers for what the store lacks, after a rule that kept it away is gone."""
+        if board_id in self._node.boards:
+            lacking = await self.store.read(Reader.lacking, board_id, limits.LACKING_MAX)
+            self.feed(inputs.PayloadsWanted(board_id, tuple(lacking)))
+
     def peers(self) -> list[Record]:
         """One record for each open link."""
         return [
@@ -445,7 +456,8 @@ def _read_board(
 ) -> tuple[inputs.BoardOpened, list[tuple[str, int]]]:
     """Everything that the core needs of a board, and addresses that must be resolved first."""
     row = next(row for row in reader.boards() if row.board_id == board_id)
-    numeric, names = [], []
+    numeric: list[tuple[str, int]] = []
+    names: list[tuple[str, int]] = []
     for host, port in reader.addresses(board_id):
         (numeric if _is_numeric(host) else names).append((host, port))
     opened = inputs.BoardOpened(

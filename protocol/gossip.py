@@ -352,6 +352,7 @@ class Gossip:
         if link.is_dialled:
             delay_ms = self._core.chance.between(limits.RECONCILE_AGAIN_MS_RANGE)
             self._core.timers.set((Due.RECONCILE, link.number), now.mono_ms + delay_ms)
+        self._tell_progress()
 
     # --- Fetching ---------------------------------------------------------------------------------
 
@@ -486,6 +487,15 @@ class Gossip:
                 for number in self.links:
                     if number != batch.sources[identifier]:
                         self.fetcher.offer(number, [identifier])
+
+    def want_payloads(self, identifiers: Sequence[bytes], now: Now) -> None:
+        """Payloads that were not wanted before are: ask every peer in turn."""
+        room = limits.LACKING_MAX - len(self._lacking)
+        for identifier in identifiers[:room]:
+            self._lacking[identifier] = None
+        for link in self.links.values():
+            self.fetcher.offer(link.number, identifiers[:room])
+        self._pump_all(now)
 
     def _tell_progress(self) -> None:
         is_reconciling = any(link.initiator is not None for link in self.links.values())

@@ -164,6 +164,22 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """An own entry was taken out of the outbox: hand it to nobody any more."""
+
+    board_id: bytes
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadsWanted:
+    """Stored entries whose payload is wanted again: ask around."""
+
+    board_id: bytes
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ListeningOn:
     """The node accepts connections on this port (0: it does not)."""
 
@@ -190,6 +206,8 @@ Input = (
     | StoreFailed
     | Loaded
     | Publish
+    | Withdraw
+    | PayloadsWanted
     | ListeningOn
     | Tick
 )

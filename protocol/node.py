@@ -63,6 +63,8 @@ class Node:
             inputs.StoreFailed: self._handle_store_failed,
             inputs.Loaded: self._handle_loaded,
             inputs.Publish: self._handle_publish,
+            inputs.Withdraw: self._handle_withdraw,
+            inputs.PayloadsWanted: self._handle_payloads_wanted,
             inputs.ListeningOn: self._handle_listening_on,
             inputs.Tick: self._handle_tick,
         }
@@ -130,6 +132,12 @@ class Node:
 
     def _handle_publish(self, publish: inputs.Publish, now: Now) -> None:
         self._board(publish.board_id).publish(publish.entry, now)
+
+    def _handle_withdraw(self, withdraw: inputs.Withdraw, now: Now) -> None:
+        self._board(withdraw.board_id).outbox.take_back(withdraw.id)
+
+    def _handle_payloads_wanted(self, wanted: inputs.PayloadsWanted, now: Now) -> None:
+        self._board(wanted.board_id).want_payloads(wanted.ids, now)
 
     def _board(self, board_id: bytes) -> Gossip:
         if board_id not in self.boards:

@@ -12,6 +12,7 @@ from hypothesis import settings
 # Fixed examples in the default run: a failure is the change's and not the day's. The long runs
 # (make soak, make fuzz) draw anew.
 settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=20_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 

@@ -67,7 +67,8 @@ class Options:
 def run(listen: str | None, peers: tuple[str, ...], no_mdns: bool, verbose: bool) -> None:
     """Run the node, until Ctrl-C.
 
-    It finds others, takes in what is new and gets out what you wrote. In a terminal it shows a live view, elsewhere it prints lines.
+    It finds others, takes in what is new and gets out what you wrote. In a terminal it shows a live
+    view, elsewhere it prints lines.
     """
     options = Options(
         listen=None if listen is None else parse_address(listen, "--listen", port_least=0),

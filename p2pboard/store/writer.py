@@ -308,8 +308,10 @@ class Writer(Reader):
         return row is not None
 
     def _give_space_back(self) -> None:
-        # The pragma frees one page a row: it must be read to its end.
-        self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+        # The pragma frees one page a step, and sqlite3 takes one step of what has no columns.
+        for _ in range(min(free, _VACUUM_PAGES)):
+            self._db.execute("PRAGMA incremental_vacuum(1)")
 
     # --- Own entries ------------------------------------------------------------------------------
 

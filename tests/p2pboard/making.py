@@ -20,7 +20,9 @@ WALL_S = 1_700_000_123
 
 def make_board(name: str = "canteen", seed: int = 1) -> Board:
     """A private board that asks for no work."""
-    return Board.of(Descriptor(name=name, secret=Random(seed).randbytes(32), work_bits=0))
+    return Board.of(
+        Descriptor(name=name, secret=Random(f"board {seed}").randbytes(32), work_bits=0)
+    )
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Author:
     persona: Persona = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = Random(self.seed)
+        self._random = Random(f"author {self.seed}")
         self.persona = Persona.fresh(self._random.randbytes, self.thread)
 
     @property

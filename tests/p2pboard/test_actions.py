@@ -42,6 +42,12 @@ class FakeDriver:
     def publish(self, board_id: bytes, entry: Entry) -> None:
         self.told.append(("publish", entry))
 
+    def withdraw(self, board_id: bytes, entry_id: bytes) -> None:
+        self.told.append(("withdraw", entry_id))
+
+    async def want_payloads(self, board_id: bytes) -> None:
+        self.told.append(("want payloads", board_id))
+
     def peers(self) -> list[dict[str, Any]]:
         return [{"board": "b", "board_id": "ab" * 32, "address": "10.0.0.1:1"}]
 
@@ -275,7 +281,7 @@ async def test_forgetting_takes_the_text_and_nothing_else(tmp_path: Path) -> Non
         }
         (shown,) = await world.actions.read("b")
         assert (shown["state"], shown["text"]) == ("forgotten", None)
-        assert world.driver.told == []
+        assert [what for what, _ in world.driver.told] == ["withdraw"]
 
 
 async def test_a_blocked_persona_is_blocked_in_what_comes_later(tmp_path: Path) -> None:

@@ -148,8 +148,7 @@ def test_overwritten_secrets_are_in_no_file_however_the_tables_were_churned(tmp_
             connection.execute("UPDATE secrets SET secret = zeroblob(32) WHERE slot = ?", (slot,))
             erased.append(live.pop(slot))
         connection.execute(
-            "DELETE FROM settings WHERE name IN"
-            " (SELECT name FROM settings ORDER BY value LIMIT ?)",
+            "DELETE FROM settings WHERE name IN (SELECT name FROM settings ORDER BY value LIMIT ?)",
             (random.randint(0, 60),),
         )
         connection.execute("COMMIT")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from p2pboard.rules import Rule
 from p2pboard.store.reader import UnknownBoard
-from p2pboard.store.schema import PayloadState, open_database
+from p2pboard.store.schema import MIGRATIONS, PayloadState, migrate, open_database
 from p2pboard.store.writer import ADDRESSES_MAX, PersonaMoved, Writer
 from protocol.board import Board
 from protocol.entry import Entry, bucket_of
@@ -203,9 +204,7 @@ def test_own_entries_look_like_all_others_once_they_are_back(tmp_path: Path) -> 
         writer.put_entries(BOARD.id, entries)
     with open_writer(ours, BOARD) as writer:
         for entry, seq in zip(entries, (1, 2), strict=True):
-            persona = Persona(
-                author.persona.seed, author.key, author.persona.thread, seq, entry.id
-            )
+            persona = Persona(author.persona.seed, author.key, author.persona.thread, seq, entry.id)
             writer.put_own(BOARD.id, persona, False, entry)
         writer.put_entries(BOARD.id, entries)
     tables = []
@@ -389,6 +388,10 @@ def test_expiry_gives_the_space_back(path: Path) -> None:
     assert path.stat().st_size < full / 4
 
 
+def count_rows(writer: Writer, table: str) -> int:
+    return len(writer._db.execute("SELECT 1 FROM $".replace("$", table)).fetchall())
+
+
 def test_a_removed_board_is_gone_with_all_that_is_its_own(writer: Writer) -> None:
     other = make_board("other", 2)
     add_board(writer, other)
@@ -403,8 +406,8 @@ def test_a_removed_board_is_gone_with_all_that_is_its_own(writer: Writer) -> Non
     assert [row.board_id for row in writer.boards()] == [other.id]
     assert writer.count(other.id) == 1
     for table in ("entries", "payloads", "personas", "outbox", "addresses", "rules"):
-        rows = writer._db.execute(f"SELECT count(*) FROM {table}").fetchone()
-        assert rows == (1 if table in ("entries", "payloads") else 0,), table
+        rows = count_rows(writer, table)
+        assert rows == (1 if table in ("entries", "payloads") else 0), table
     with pytest.raises(UnknownBoard):
         writer.put_entries(BOARD.id, [kept])
 
@@ -569,11 +572,7 @@ def test_the_outcome_does_not_depend_on_the_order_of_arrival(order: list[int], s
     connection.close()
 
 
-def open_database_in_memory() -> object:
-    import sqlite3
-
-    from p2pboard.store.schema import MIGRATIONS, migrate
-
+def open_database_in_memory() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     migrate(connection, MIGRATIONS)

@@ -136,7 +136,7 @@ class Host:
         self.advertised: list[Advertise] = []
         self.events: list[Event] = []
         self.ends: dict[int, End] = {}
-        self.does_read = True
+        self.unsent: dict[int, int] = {}
         for board in boards or (BOARD,):
             keys = b"".join(sorted(encode_key(e.timestamp, e.id) for e in stored))
             self.feed(inputs.BoardOpened(board, keys, **opened))  # type: ignore[arg-type]
@@ -156,6 +156,7 @@ class Host:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case SendBytes(link, data) if link in self.ends:
+                self.unsent[link] = self.unsent.get(link, 0) + len(data)
                 self.ends[link].receive(data)
             case HangUp(link, reason):
                 self.hung_up[link] = reason
@@ -200,10 +201,20 @@ class Host:
                 return self.feed(inputs.Loaded(token, *self._read(ids, bytes_max)))
 
     def work(self) -> list[Effect]:
-        """Do all work there is, and what comes of it."""
+        """Do all work there is, and what comes of it; all that was sent has left."""
         effects: list[Effect] = []
-        while self.pending:
-            effects += self.answer(self.pending[0])
+        while self.pending or self.unsent:
+            effects += self.send_out()
+            if self.pending:
+                effects += self.answer(self.pending[0])
+        return effects
+
+    def send_out(self) -> list[Effect]:
+        """All that was sent has left for the network."""
+        unsent, self.unsent = self.unsent, {}
+        effects: list[Effect] = []
+        for link, count in unsent.items():
+            effects += self.feed(inputs.BytesSent(link, count))
         return effects
 
     def _put(self, entry: Entry) -> bool:
@@ -263,7 +274,6 @@ class Speaker:
         remote: Address | None = None,
         instance: bytes | None = None,
         port: int = 4000,
-        does_read: bool = True,
     ) -> None:
         self.host = host
         self.link = link
@@ -272,7 +282,6 @@ class Speaker:
         self.random_bytes = seeded(f"speaker {link}")
         self.instance = instance if instance is not None else self.random_bytes(16)
         self.port = port
-        self.does_read = does_read
         self.heard: list[Message] = []
         self.wire_heard = b""
         self.reason: Reason | None = None
@@ -332,8 +341,6 @@ class Speaker:
 
     def receive(self, data: bytes) -> None:
         self.wire_heard += data
-        if self.does_read:
-            self.host.node.links[self.link].unsent_bytes -= len(data) if self._is_up() else 0
         if self._opener is None:
             size = limits.HANDSHAKE_MESSAGE_BYTES
             message, data = data[:size], data[size:]
@@ -352,9 +359,6 @@ class Speaker:
         """Close the connection."""
         self.host.ends.pop(self.link, None)
         return self.host.feed(inputs.LinkClosed(self.link))
-
-    def _is_up(self) -> bool:
-        return self.link in self.host.node.links
 
     def _begin_frames(self) -> None:
         send, receive = self._state.split()
@@ -409,8 +413,6 @@ class Network:
             if self.queue:
                 host, happened = self.queue.popleft()
                 host.feed(happened)
-                if isinstance(happened, inputs.BytesReceived):
-                    self._sent(host, happened)
             else:
                 for host in self.hosts:
                     host.work()
@@ -422,8 +424,3 @@ class Network:
             for host in self.hosts:
                 host.pass_ms(50)
             self.settle()
-
-    def _sent(self, receiver: Host, happened: inputs.BytesReceived) -> None:
-        for host in self.hosts:
-            if host is not receiver and happened.link in host.ends:
-                host.feed(inputs.BytesSent(happened.link, len(happened.data)))
