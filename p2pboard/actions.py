@@ -440,7 +440,10 @@ class Actions:
             persona = await self.store.read(_author, found, target)
             draft = draft_retraction(found, persona, target.id, int(self._wall_s()))
             retraction = await self._publish(draft, persona, await self._is_fresh(found, persona))
-        await self._forget(found, target.id)
+        # What is already out stays until the retraction has come back, like at every other node:
+        # refusing to serve it a moment sooner would say who took it back.
+        if any(own.id == target.id for own in await self.store.read(Reader.outbox, found.id)):
+            await self._forget(found, target.id)
         self._touch(found.id, target)
         return {"id": target.id.hex(), "retraction": retraction.id.hex(), "state": "retracted"}
 

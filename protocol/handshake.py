@@ -10,18 +10,38 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
 
 from protocol import limits
 from protocol.board import Board
 from protocol.crypto import PUBLIC_KEY_BYTES, TAG_BYTES, RandomBytes, keyed_hash
 from protocol.errors import Reason, Refused
 from protocol.messages import Address
-from protocol.noise import HandshakeState
+from protocol.noise import CipherState, HandshakeState
 
 PROTOCOL_VERSION = 1
 _PROLOGUE = b"p2pboard link 1"
 _PAYLOAD_BYTES = limits.HANDSHAKE_MESSAGE_BYTES - PUBLIC_KEY_BYTES - TAG_BYTES
 _DESTINATION_BYTES = 16
+
+
+class Handshake(Protocol):
+    """What a link needs of a handshake: :class:`protocol.noise.HandshakeState` is one; a
+    simulation of thousands of nodes may choose one that only has its sizes and its failures."""
+
+    def write_message(self, payload: bytes = b"") -> bytes:
+        """The next message of this side."""
+
+    def read_message(self, message: bytes) -> bytes:
+        """The payload of the other side's message; raises Refused(LINK_HANDSHAKE)."""
+
+    def split(self) -> tuple[CipherState, CipherState]:
+        """The ciphers for sending and receiving, once both messages are through."""
+
+
+#: Board, whether we dialled, randomness: one side of a handshake.
+Begin = Callable[[Board, bool, RandomBytes], Handshake]
 
 
 def begin(board: Board, is_initiator: bool, random_bytes: RandomBytes) -> HandshakeState:
@@ -71,7 +91,8 @@ def packed_host(host: str) -> bytes:
 class Doorkeeper:
     """Judges first messages: of which board, meant for us, in time, never seen before."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: Begin = begin) -> None:
+        self._begin = begin
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
     def admit(
@@ -81,13 +102,13 @@ class Doorkeeper:
         local: Address,
         wall_s: int,
         random_bytes: RandomBytes,
-    ) -> tuple[Board, HandshakeState]:
+    ) -> tuple[Board, Handshake]:
         """The board that the sender is a member of, and the handshake to be answered.
 
         :raises Refused: LINK_HANDSHAKE; the caller stays silent.
         """
         for board in boards:
-            state = begin(board, False, random_bytes)
+            state = self._begin(board, False, random_bytes)
             try:
                 payload = state.read_message(message)
             except Refused:

@@ -25,7 +25,7 @@ from protocol.board import Board
 from protocol.crypto import RandomBytes
 from protocol.errors import Misuse, Reason, Refused
 from protocol.frames import FrameOpener, FrameSealer, MessageSplitter, encode_message
-from protocol.handshake import Doorkeeper
+from protocol.handshake import Begin, Doorkeeper
 from protocol.inputs import Now
 from protocol.messages import (
     Address,
@@ -36,6 +36,9 @@ from protocol.messages import (
     kind_of,
 )
 from protocol.reconcile import Initiator
+
+#: A link, whether it sends, a message.
+Tap = Callable[["Link", bool, Message], None]
 
 
 class LinkState(Enum):
@@ -54,6 +57,7 @@ class Link:
 
     :param board: of a connection that we dialled; None where a stranger came in.
     :param on_queued: told whenever a message waits to be sealed.
+    :param tap: told each message sent (True) and received (False); for simulations to measure by.
     :ivar board: None until a listener's peer has proved membership.
     :ivar instance: the peer's instance once it has said hello.
     :ivar listening: where others can reach the peer, if it listens.
@@ -67,8 +71,11 @@ class Link:
         random_bytes: RandomBytes,
         on_queued: Callable[[Link], None],
         board: Board | None = None,
+        begin: Begin = handshake.begin,
+        tap: Tap | None = None,
     ) -> None:
         self._on_queued = on_queued
+        self._tap = tap
         self.number = number
         self.remote = remote
         self.local = local
@@ -91,7 +98,7 @@ class Link:
         self.is_loading = False
 
         self._random_bytes = random_bytes
-        self._handshake = handshake.begin(board, True, random_bytes) if board else None
+        self._handshake = begin(board, True, random_bytes) if board else None
         self._received = bytearray()
         self._outgoing: list[bytes] = []
         self._sealer: FrameSealer | None = None
@@ -139,11 +146,19 @@ class Link:
         if self._opener is None or not data:
             return answer, []
         messages = self._splitter.feed(self._opener.feed(data))
-        return answer, [decode_message(kind, body) for kind, body in messages]
+        return answer, [self._decode(kind, body) for kind, body in messages]
+
+    def _decode(self, kind: int, body: bytes) -> Message:
+        message = decode_message(kind, body)
+        if self._tap is not None:
+            self._tap(self, False, message)
+        return message
 
     def send(self, message: Message) -> None:
         """Queue a message; :meth:`take_outgoing` seals what is queued."""
         if self.state is not LinkState.CLOSED:
+            if self._tap is not None:
+                self._tap(self, True, message)
             self._outgoing.append(encode_message(kind_of(message), encode_body(message)))
             self._on_queued(self)
 

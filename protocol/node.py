@@ -15,16 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from protocol import inputs, limits
+from protocol import handshake, inputs, limits
 from protocol.chance import Chance
 from protocol.crypto import RandomBytes
 from protocol.directory import Source, presence_tag, presence_tags
 from protocol.effects import Advertise, Effect, HangUp, SendBytes
 from protocol.errors import Misuse, Reason, Refused
 from protocol.gossip import Batch, Due, Gossip, TimerKey
-from protocol.handshake import Doorkeeper
+from protocol.handshake import Begin, Doorkeeper
 from protocol.inputs import Input, Now
-from protocol.link import Link, LinkState
+from protocol.link import Link, LinkState, Tap
 from protocol.messages import Address, Bye, Hello, Message, Ping
 from protocol.timers import Timers
 
@@ -33,17 +33,29 @@ class Node:
     """The core of one node.
 
     :param random_bytes: the randomness port; cryptographic in production, seeded in simulation.
+    :param make_board: the machine of a board; simulations try other ways of publishing with it.
+    :param begin: the handshake of links.
+    :param tap: see :class:`protocol.link.Link`.
     """
 
-    def __init__(self, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        random_bytes: RandomBytes,
+        make_board: type[Gossip] = Gossip,
+        begin: Begin = handshake.begin,
+        tap: Tap | None = None,
+    ) -> None:
         self.chance = Chance(random_bytes)
+        self._make_board = make_board
+        self._begin = begin
+        self._tap = tap
         self.timers: Timers[TimerKey] = Timers()
         self.boards: dict[bytes, Gossip] = {}
         self.links: dict[int, Link] = {}
         self._port = 0
         self._given: list[Address] = []
         self._salt = b""
-        self._doorkeeper = Doorkeeper()
+        self._doorkeeper = Doorkeeper(begin)
         self._batches: dict[int, Batch] = {}
         self._next_token = 0
         self._effects: list[Effect] = []
@@ -113,7 +125,7 @@ class Node:
     def _handle_board_opened(self, opened: inputs.BoardOpened, now: Now) -> None:
         if opened.board.id in self.boards:
             raise Misuse("the board is open")
-        gossip = Gossip(self, opened, self._port, now)
+        gossip = self._make_board(self, opened, self._port, now)
         self.boards[opened.board.id] = gossip
         for address in self._given:
             gossip.learn([address], Source.GIVEN, now)
@@ -197,6 +209,8 @@ class Node:
             self.chance.bytes,
             self._queued,
             gossip.board if gossip else None,
+            self._begin,
+            self._tap,
         )
         link.heard_ms = now.mono_ms
         self.links[opened.link] = link

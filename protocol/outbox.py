@@ -20,6 +20,7 @@ from protocol.entry import Entry
 class _Waiting:
     entry: Entry
     due_ms: int
+    tries: int = 0
     handed_to: int | None = None
 
 
@@ -62,7 +63,11 @@ class Outbox:
                 continue
             others = [link for link in links if link != waiting.handed_to] or list(links)
             waiting.handed_to = self._chance.one_of(others)
-            waiting.due_ms = now_ms + self._chance.between(limits.REHAND_MS_RANGE)
+            # Twice as long each time: what does not come back after many tries is not wanted by
+            # anybody, and asking on and on would be all that a peer ever hears of us.
+            patience = 1 << min(waiting.tries, limits.REHAND_DOUBLINGS_MAX)
+            waiting.due_ms = now_ms + patience * self._chance.between(limits.REHAND_MS_RANGE)
+            waiting.tries += 1
             handing.append((waiting.handed_to, waiting.entry))
         return handing
 

@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Probabilities (0..1) and ranges, all drawn from the world's seed.
+    """Probabilities (0..1) and ranges in virtual milliseconds, all drawn from the world's seed.
 
-    :ivar latency_ms: range of the delay of each piece of bytes.
-    :ivar break_: that a piece is lost, which for a stream means that the connection breaks.
+    :ivar delay_ms: added to the delay of each piece of bytes.
+    :ivar break_: that a piece breaks its connection.
     :ivar dial: that a dial fails.
     :ivar advert_loss: that one host misses one advertisement.
     :ivar advert_copy: that it gets it twice.
-    :ivar rechunk: that a piece is cut at a random place, or joined with the one before it.
-    :ivar verify_ms: range of the time that a batch of signatures takes; batches overtake each other.
-    :ivar store_ms: range of the time until a write is durable; a crash before it loses the write.
+    :ivar rechunk: that a piece is cut at a random place.
+    :ivar verify_ms: added to the time that signatures take; batches overtake each other.
+    :ivar store_ms: the time until a write is durable; a crash before it loses the write.
     :ivar store_failure: that a write fails.
     """
 
-    latency_ms: tuple[float, float] = (0.2, 2.0)
+    delay_ms: tuple[float, float] = (0.0, 0.0)
     break_: float = 0.0
     dial: float = 0.0
     advert_loss: float = 0.0
     advert_copy: float = 0.0
     rechunk: float = 0.2
-    verify_ms: tuple[float, float] = (0.05, 2.0)
+    verify_ms: tuple[float, float] = (0.05, 0.5)
     store_ms: tuple[float, float] = (0.5, 10.0)
     store_failure: float = 0.0
 
@@ -34,7 +34,7 @@ class Faults:
 CALM = Faults()
 
 ROUGH = Faults(
-    latency_ms=(0.2, 200.0),
+    delay_ms=(0.0, 200.0),
     break_=0.01,
     dial=0.2,
     advert_loss=0.3,

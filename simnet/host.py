@@ -1,109 +1,145 @@
-"""One virtual laptop: the real core, and a driver for it with a disk that a crash can cut."""
+"""One virtual laptop: the real core, and a driver for it with a disk, a processor and clocks.
+
+The core runs unchanged. What is virtual is around it: a write is durable only after its time, in
+the order of writing, and a crash loses what was not; signatures queue for the processor; the wall
+clock may be wrong; a laptop that sleeps has a monotonic clock that stands still.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protocol import effects, inputs
 from protocol.board import Board
-from protocol.entry import Entry, Kind, check_signature, payload_text
+from protocol.entry import Entry, check_signature
 from protocol.errors import Refused
-from protocol.index import encode_key
 from protocol.inputs import Now
-from protocol.messages import Address
+from protocol.link import Link
+from protocol.messages import Address, Message
 from protocol.node import Node
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
+from simnet.disk import Disk
 from simnet.network import Connection
 
 if TYPE_CHECKING:
     from simnet.world import World
 
-#: A host shows itself again in this time, as mDNS refreshes its records.
-ADVERTISE_AGAIN_US = 20_000_000
+#: A host shows itself again after this. mDNS records live for 75 or 2 minutes (RFC 6762, section
+#: 10); most caches ask again before.
+ADVERTISE_AGAIN_US = 120_000_000
 
 
-@dataclass
-class Disk:
-    """What is durable of one board."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What work costs a host's processor, in virtual microseconds.
 
-    entries: dict[bytes, Entry] = field(default_factory=dict)
-    forgotten: set[bytes] = field(default_factory=set)
-    outbox: dict[bytes, Entry] = field(default_factory=dict)
+    :ivar verify_us: one signature (PyNaCl on a laptop of 2020).
+    :ivar slowness: a factor on everything.
+    """
 
-    def put(self, entry: Entry) -> bool:
-        """Store; whether the payload is wanted and lacking now."""
-        self.outbox.pop(entry.id, None)
-        known = self.entries.get(entry.id)
-        if entry.id in self.forgotten:
-            entry = entry._replace(payload=None)
-        elif known is not None and known.payload is not None:
-            entry = known
-        self.entries[entry.id] = entry
-        return entry.payload is None and entry.id not in self.forgotten
+    verify_us: float = 45.0
+    slowness: float = 1.0
 
-    def forget(self, identifier: bytes) -> None:
-        """Keep the header, drop what it said."""
-        self.forgotten.add(identifier)
-        if identifier in self.entries:
-            self.entries[identifier] = self.entries[identifier]._replace(payload=None)
 
-    def lacking(self) -> tuple[bytes, ...]:
-        """Ids whose payload was never had."""
-        return tuple(
-            identifier
-            for identifier, entry in self.entries.items()
-            if entry.payload is None and identifier not in self.forgotten
-        )
+#: What is told of each message: the host, the link, whether it was sent, the message.
+Listener = Callable[["Host", Link, bool, Message], None]
 
 
 class Host:
     """A host on the world's network.
 
+    :ivar number: its place in the topology.
     :ivar boot: counts the starts; what an earlier one began never reaches a later one.
-    :ivar events: what the core told the application, all of it.
-    :ivar skew_s: how far its wall clock is off.
+    :ivar events: what the core told the application, if ``keeps_events``.
+    :ivar acknowledged: own entries that were durable, in the order of their user being told.
+    :ivar skew_s: how far its wall clock is off; :ivar drift: seconds that it gains a second.
+    :ivar is_disk_full: writes fail.
+    :ivar listeners: told of each message that its core sends or receives.
+    :ivar on_event: told of each event as it happens.
     """
 
-    def __init__(self, world: World, number: int, boards: list[Board]) -> None:
+    def __init__(self, world: World, number: int, boards: Sequence[Board]) -> None:
         self.world = world
         self.number = number
         self.boot = 0
         self.is_on = False
-        self.skew_s = 0
+        self.is_asleep = False
+        self.skew_s = 0.0
+        self.drift = 0.0
+        self.is_disk_full = False
+        self.costs = Costs()
         self.disks: dict[bytes, Disk] = {board.id: Disk() for board in boards}
-        self.boards = {board.id: board for board in boards}
+        self.boards: dict[bytes, Board] = {board.id: board for board in boards}
+        self.keeps_events = True
         self.events: list[effects.Event] = []
+        self.acknowledged: list[Entry] = []
         self.hang_ups: list[effects.HangUp] = []
-        self.node = Node(world.random(f"host {number}").randbytes)
+        self.listeners: list[Listener] = []
+        self.on_event: list[Callable[[Host, effects.Event], None]] = []
+        self.addresses: dict[int, Address] = {}
         self._random = world.random(f"work {number}")
         self._writer_random = world.random(f"writer {number}")
         self._connections: dict[int, Connection] = {}
         self._ticking_us: int | None = None
         self._durable_us = 0
-        self._shown: inputs.Advertised | None = None
+        self._processor_free_us = 0
+        self._slept_us = 0
+        self._asleep_since_us = 0
+        self._shown: effects.Advertise | None = None
+        self.node = self._make_node()
 
     # --- Switching on and off ---------------------------------------------------------------------
-
-    @property
-    def address(self) -> Address:
-        """Where it listens: a new port at each start."""
-        return Address(f"10.1.{self.number // 250}.{self.number % 250 + 1}", 20_000 + self.boot)
-
-    def source_address(self) -> Address:
-        """What the other end of a connection that it dials sees."""
-        return Address(self.address.host, 50_000)
 
     def start(self) -> None:
         """Switch on, with what is on the disk."""
         self.boot += 1
         self.is_on = True
         self._connections = {}
-        self.node = Node(self.world.random(f"host {self.number} boot {self.boot}").randbytes)
+        self._ticking_us = None
+        self.addresses = {
+            segment: Address(
+                f"10.{segment % 250}.{self.number // 250}.{self.number % 250 + 1}",
+                # A new port at each start, like the real node.
+                20_000 + (self.boot * 7) % 20_000,
+            )
+            for segment in self.world.topology.segments[self.number]
+        }
+        self.node = self._make_node()
+        self.world.network.listen(self)
         for board in self.boards.values():
             self._open(board)
-        self._feed(inputs.ListeningOn(self.address.port))
+        self.feed(inputs.ListeningOn(next(iter(self.addresses.values())).port))
+        self._introduce()
+
+    def _make_node(self) -> Node:
+        return Node(
+            self.world.random(f"host {self.number} boot {self.boot}").randbytes,
+            self.world.make_board,
+            self.world.begin,
+            self._tap,
+        )
+
+    def _tap(self, link: Link, is_sent: bool, message: Message) -> None:
+        for listener in self.listeners:
+            listener(self, link, is_sent, message)
+
+    def _introduce(self) -> None:
+        """The addresses that somebody gave it. They are those of now: where the other host starts
+        anew later, it dials here."""
+        for one, other in self.world.topology.introductions:
+            if one == self.number:
+                self._give_address(other)
+            elif other == self.number and one < len(self.world.hosts):
+                introduced = self.world.hosts[one]
+                if introduced.is_on and not introduced.is_asleep:
+                    introduced._give_address(self.number)
+
+    def _give_address(self, other: int) -> None:
+        if other < len(self.world.hosts):
+            for address in self.world.hosts[other].addresses.values():
+                self.feed(inputs.AddressGiven(address))
 
     def join(self, board: Board, addresses: tuple[Address, ...] = ()) -> None:
         """Take part in one more board."""
@@ -113,20 +149,59 @@ class Host:
 
     def _open(self, board: Board, addresses: tuple[Address, ...] = ()) -> None:
         disk = self.disks[board.id]
-        keys = sorted(encode_key(e.timestamp, e.id) for e in disk.entries.values())
-        opened = inputs.BoardOpened(
-            board, b"".join(keys), tuple(disk.outbox.values()), disk.lacking(), addresses
+        self.feed(
+            inputs.BoardOpened(
+                board,
+                b"".join(disk.keys()),
+                tuple(disk.outbox.values()),
+                disk.lacking(),
+                addresses,
+            )
         )
-        self._feed(opened)
 
     def crash(self) -> None:
         """Power off: what was not durable is gone, and all connections with it."""
-        self.is_on = False
+        self.is_on = self.is_asleep = False
         self.boot += 1
         self.world.note("crash", self.number)
         self.world.network.host_died(self)
 
+    def stop(self) -> None:
+        """Shut down in order: peers are told."""
+        for board_id in list(self.node.boards):
+            self.feed(inputs.BoardClosed(board_id))
+        self.crash()
+
+    def sleep(self) -> None:
+        """Close the lid: the program keeps its memory, its clock stands still, its connections
+        break while it is away."""
+        self.is_asleep = True
+        self._asleep_since_us = self.world.now_us
+        self.world.network.host_died(self)
+
+    def wake(self) -> None:
+        """Open the lid."""
+        self.is_asleep = False
+        self._slept_us += self.world.now_us - self._asleep_since_us
+        self.world.network.listen(self)
+        for number in list(self._connections):
+            del self._connections[number]
+            self.feed(inputs.LinkClosed(number))
+        self._ticking_us = None
+        self.feed(inputs.Tick())
+        if self._shown is not None:
+            self._advertise(self._shown)
+
     # --- What its user does -----------------------------------------------------------------------
+
+    @property
+    def board(self) -> Board:
+        """Its first board."""
+        return next(iter(self.boards.values()))
+
+    def disk(self, board: Board | None = None) -> Disk:
+        """What is durable of a board (the first)."""
+        return self.disks[(board or self.board).id]
 
     def post(
         self,
@@ -135,8 +210,9 @@ class Host:
         persona: Persona | None = None,
         board: Board | None = None,
     ) -> tuple[Entry, Persona]:
-        """Write a post; returns it and its persona, to write on with."""
-        board = board or next(iter(self.boards.values()))
+        """Write a post; returns it and its persona, to write on with. It is the host's only once it
+        is in :attr:`acknowledged`."""
+        board = board or self.board
         thread = answering.thread if answering else None
         persona = persona or Persona.fresh(self._writer_random.randbytes, thread)
         parent = answering.id if answering else persona.prev if persona.thread else None
@@ -149,7 +225,7 @@ class Host:
         self, target: Entry, persona: Persona, board: Board | None = None
     ) -> tuple[Entry, Persona]:
         """Take an own entry back."""
-        board = board or next(iter(self.boards.values()))
+        board = board or self.board
         draft = draft_retraction(board, persona, target.id, self.now().wall_s)
         return self._publish(board, draft, persona)
 
@@ -158,99 +234,109 @@ class Host:
         if nonce is None:
             raise RuntimeError("no work found; give the board fewer work bits")
         entry = draft.sign(persona, nonce)
-        self.disks[board.id].outbox[entry.id] = entry
-        if self.is_on:
-            self._feed(inputs.Publish(board.id, entry))
+
+        def durable() -> None:
+            self.disks[board.id].outbox[entry.id] = entry
+            self.acknowledged.append(entry)
+            self.feed(inputs.Publish(board.id, entry))
+
+        if self.is_on and not self.is_disk_full:
+            self._write(durable)
         return entry, persona.after(entry)
 
     def forget(self, entry: Entry, board: Board | None = None) -> None:
         """Drop a payload for good."""
-        board = board or next(iter(self.boards.values()))
-        self.disks[board.id].forget(entry.id)
+        self.disk(board).forget(entry.id)
 
     def ids(self, board: Board | None = None) -> set[bytes]:
         """The entries that it has."""
-        return set(self.disks[(board or next(iter(self.boards.values()))).id].entries)
-
-    def index_keys(self, board: Board | None = None) -> list[bytes]:
-        """What its core says that it has, to be compared with its disk."""
-        board = board or next(iter(self.boards.values()))
-        return list(self.node.boards[board.id].index.keys())
-
-    def stored_keys(self, board: Board | None = None) -> list[bytes]:
-        """What its disk has, in the same form."""
-        disk = self.disks[(board or next(iter(self.boards.values()))).id]
-        return sorted(encode_key(entry.timestamp, entry.id) for entry in disk.entries.values())
+        return set(self.disk(board).entries)
 
     def texts(self, board: Board | None = None) -> list[str]:
         """What can be read, sorted."""
-        disk = self.disks[(board or next(iter(self.boards.values()))).id]
-        return sorted(
-            payload_text(entry.payload)
-            for entry in disk.entries.values()
-            if entry.header.kind == Kind.POST and entry.payload is not None
-        )
+        return self.disk(board).texts()
+
+    def index_keys(self, board: Board | None = None) -> list[bytes]:
+        """What its core says that it has, to be compared with its disk."""
+        return list(self.node.boards[(board or self.board).id].index.keys())
 
     # --- What the network tells -------------------------------------------------------------------
 
     def now(self) -> Now:
         """Its two clocks."""
-        return Now(self.world.now_ms, self.world.wall_s + self.skew_s)
+        elapsed_us = self.world.now_us - self._slept_us
+        wall_s = self.world.wall_s
+        if self.skew_s or self.drift:
+            wall_s = int(wall_s + self.skew_s + self.drift * self.world.now_us / 1_000_000)
+        return Now(elapsed_us // 1000, wall_s)
 
-    def dial_failed(self, board_id: bytes, address: Address) -> None:
+    def source_address(self) -> Address:
+        """What the other end of a connection that it dials sees."""
+        return Address(next(iter(self.addresses.values())).host, 50_000)
+
+    def dial_failed(self, board_id: bytes, address: Address, boot: int) -> None:
         """Nobody answered."""
-        self._feed(inputs.DialFailed(board_id, address))
+        if self.boot == boot and self.is_running:
+            self.feed(inputs.DialFailed(board_id, address))
+
+    @property
+    def is_running(self) -> bool:
+        """On, and awake."""
+        return self.is_on and not self.is_asleep
 
     def dialled(self, connection: Connection, address: Address, board_id: bytes) -> None:
         """A dial succeeded."""
         self._connections[connection.number] = connection
         local = self.source_address()
-        self._feed(inputs.LinkOpened(connection.number, address, local, board_id))
+        self.feed(inputs.LinkOpened(connection.number, address, local, board_id))
 
-    def accepted(self, connection: Connection, remote: Address) -> None:
+    def accepted(self, connection: Connection, remote: Address, local: Address) -> None:
         """Somebody dialled."""
         self._connections[connection.number] = connection
-        self._feed(inputs.LinkOpened(connection.number, remote, self.address))
+        self.feed(inputs.LinkOpened(connection.number, remote, local))
 
     def received(self, connection: Connection, piece: bytes) -> None:
         """Bytes arrived."""
-        if connection.number in self._connections:
-            self._feed(inputs.BytesReceived(connection.number, piece))
+        if self.is_running and connection.number in self._connections:
+            self.feed(inputs.BytesReceived(connection.number, piece))
 
     def sent(self, connection: Connection, count: int) -> None:
         """Bytes of ours arrived."""
-        if self.is_on and connection.number in self._connections:
-            self._feed(inputs.BytesSent(connection.number, count))
+        if self.is_running and connection.number in self._connections:
+            self.feed(inputs.BytesSent(connection.number, count))
 
     def closed(self, connection: Connection) -> None:
-        """The connection is gone."""
+        """The connection is gone. Who sleeps finds out when it wakes."""
+        if self.is_asleep:
+            return
         if self._connections.pop(connection.number, None) is not None and self.is_on:
-            self._feed(inputs.LinkClosed(connection.number))
+            self.feed(inputs.LinkClosed(connection.number))
 
     def saw(self, advertised: inputs.Advertised) -> None:
         """A neighbour's advertisement."""
-        if self.is_on:
-            self._feed(advertised)
+        if self.is_running:
+            self.feed(advertised)
 
     # --- The driver -------------------------------------------------------------------------------
 
-    def _feed(self, happened: inputs.Input) -> None:
+    def feed(self, happened: inputs.Input) -> None:
+        """Tell the core, and carry out what it answers."""
         for effect in self.node.handle(happened, self.now()):
             self._carry_out(effect)
         deadline_ms = self.node.next_deadline()
-        if deadline_ms is not None and (
-            self._ticking_us is None or deadline_ms * 1000 < self._ticking_us
-        ):
-            self._tick_at(deadline_ms * 1000)
+        if deadline_ms is not None:
+            at_us = deadline_ms * 1000 + self._slept_us
+            if self._ticking_us is None or at_us < self._ticking_us:
+                self._tick_at(at_us)
 
     def _tick_at(self, at_us: int) -> None:
         self._ticking_us = at_us
         boot = self.boot
 
         def tick() -> None:
-            if self.boot == boot and self.is_on and self._ticking_us == at_us:
+            if self.boot == boot and self.is_running and self._ticking_us == at_us:
                 self._ticking_us = None
-                self._feed(inputs.Tick())
+                self.feed(inputs.Tick())
 
         self.world.after(at_us - self.world.now_us, tick)
 
@@ -259,6 +345,8 @@ class Host:
             case effects.SendBytes():
                 if effect.link in self._connections:
                     self.world.network.send(self._connections[effect.link], self, effect.data)
+            case effects.Tell():
+                self._tell(effect.event)
             case effects.HangUp():
                 self.hang_ups.append(effect)
                 connection = self._connections.pop(effect.link, None)
@@ -267,86 +355,94 @@ class Host:
             case effects.Dial():
                 self.world.network.dial(self, effect.address, effect.board_id)
             case effects.Verify():
-                self._after(self.world.faults.verify_ms, lambda: self._verify(effect))
+                self._work(
+                    self.costs.verify_us * len(effect.entries),
+                    self.world.faults.verify_ms,
+                    lambda: self._verify(effect),
+                )
             case effects.Store():
                 self._store(effect)
             case effects.Load():
-                self._after(self.world.faults.verify_ms, lambda: self._load(effect))
+                self._work(0, self.world.faults.verify_ms, lambda: self._load(effect))
             case effects.Expire():
-                disk = self.disks[effect.board_id]
-                for entry in list(disk.entries.values()):
-                    if entry.header.bucket < effect.bucket:
-                        del disk.entries[entry.id]
+                self.disks[effect.board_id].expire(effect.bucket)
             case effects.Advertise():
+                self._shown = effect
                 self._advertise(effect)
-            case effects.Tell():
-                self.events.append(effect.event)
             case effects.RememberAddress():
                 pass  # the LAN is asked again at each start
 
+    def _tell(self, event: effects.Event) -> None:
+        if self.keeps_events:
+            self.events.append(event)
+        for told in self.on_event:
+            told(self, event)
+
+    def is_valid(self, entry: Entry) -> bool:
+        """Check a signature."""
+        try:
+            check_signature(entry)
+        except Refused:
+            return False
+        return True
+
     def _verify(self, effect: effects.Verify) -> None:
-        valid = []
-        for entry in effect.entries:
-            try:
-                check_signature(entry)
-                valid.append(True)
-            except Refused:
-                valid.append(False)
-        self._feed(inputs.Verified(effect.token, tuple(valid)))
+        valid = tuple(self.is_valid(entry) for entry in effect.entries)
+        self.feed(inputs.Verified(effect.token, valid))
 
     def _store(self, effect: effects.Store) -> None:
-        # One writer: writes become durable in their order, whatever each of them takes.
-        span = self.world.faults.store_ms
-        takes_us = int(1000 * self._random.uniform(*span))
-        self._durable_us = max(self._durable_us, self.world.now_us) + takes_us
-        fails = self._random.random() < self.world.faults.store_failure
+        fails = self.is_disk_full
+        if self.world.faults.store_failure:
+            fails = fails or self._random.random() < self.world.faults.store_failure
 
         def durable() -> None:
             if fails:
-                self._feed(inputs.StoreFailed(effect.token))
+                self.feed(inputs.StoreFailed(effect.token))
                 return
             disk = self.disks[effect.board_id]
             lacking = tuple(entry.id for entry in effect.entries if disk.put(entry))
-            self._feed(inputs.Stored(effect.token, lacking))
+            self.feed(inputs.Stored(effect.token, lacking))
 
+        self._write(durable)
+
+    def _write(self, durable: Callable[[], None]) -> None:
+        """One writer: writes become durable in their order, whatever each of them takes."""
+        takes_us = 1000 * self._random.uniform(*self.world.faults.store_ms)
+        begins_us = max(self._durable_us, self.world.now_us)
+        self._durable_us = begins_us + int(takes_us * self.costs.slowness)
         self._at(self._durable_us, durable)
 
     def _load(self, effect: effects.Load) -> None:
-        stored = self.disks[effect.board_id].entries
-        found: list[Entry] = []
-        covered = 0
-        size = 0
-        for identifier in effect.ids:
-            if size >= effect.bytes_max:
-                break
-            covered += 1
-            if identifier in stored:
-                found.append(stored[identifier])
-                size += stored[identifier].wire_bytes
-        found.sort(key=lambda entry: (entry.header.bucket, entry.header.seq))
-        self._feed(inputs.Loaded(effect.token, covered, tuple(found)))
+        disk = self.disks[effect.board_id]
+        self.feed(inputs.Loaded(effect.token, *disk.load(effect.ids, effect.bytes_max)))
 
-    def _advertise(self, effect: effects.Advertise) -> None:
-        advertised = inputs.Advertised((self.address,), effect.salt, effect.tags)
-        self._shown = advertised
+    def _advertise(self, shown: effects.Advertise) -> None:
         boot = self.boot
 
         def show() -> None:
-            if self.boot == boot and self.is_on and self._shown is advertised:
-                self.world.network.advertise(self, advertised)
+            if self.boot == boot and self.is_running and self._shown is shown:
+                self.world.network.advertise(self, shown.salt, shown.tags)
                 self.world.after(ADVERTISE_AGAIN_US, show)
 
         self.world.after(0, show)
 
-    def _after(self, span_ms: tuple[float, float], act: Callable[[], None]) -> None:
-        self._at(self.world.now_us + int(1000 * self._random.uniform(*span_ms)), act)
+    def _work(self, cost_us: float, extra_ms: tuple[float, float], act: Callable[[], None]) -> None:
+        """Queue for the processor, then some time that does not occupy it."""
+        begins_us = max(self._processor_free_us, self.world.now_us)
+        self._processor_free_us = begins_us + int(cost_us * self.costs.slowness)
+        extra_us = int(1000 * self._random.uniform(*extra_ms))
+        self._at(self._processor_free_us + extra_us, act)
 
     def _at(self, at_us: int, act: Callable[[], None]) -> None:
         boot = self.boot
 
         def guarded() -> None:
-            if self.boot == boot and self.is_on:
+            if self.boot != boot or not self.is_on:
+                return
+            if self.is_asleep:
+                # Held up until the lid is open again.
+                self.world.after(1_000_000, guarded)
+            else:
                 act()
 
         self.world.after(at_us - self.world.now_us, guarded)
-

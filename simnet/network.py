@@ -1,27 +1,53 @@
-"""Virtual connections: ordered streams of bytes that are delayed, cut anew, and may break."""
+"""Virtual connections: ordered streams of bytes that take time, queue, are cut anew, and may break.
+
+What a way is like comes from the topology, what goes wrong from the world's faults. A piece of a
+stream that is lost is sent again, so loss shows as delay, of it and of all behind it; where no
+way is left for some seconds, the connection breaks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.inputs import Advertised
 from protocol.messages import Address
+from simnet.topology import LinkClass
 
 if TYPE_CHECKING:
     from simnet.host import Host
     from simnet.world import World
 
-#: After this long without a way through, TCP would have given up on bytes in flight.
+#: After this long without a way through, a program gives up on a connection that TCP would hold.
 CUT_NOTICED_US = 5_000_000
+#: A lost piece is sent again after this; Linux's least is 200 ms.
+RESEND_US = 200_000
+#: A dial that meets silence fails after this.
+DIAL_SILENCE_US = 8_000_000
+
+
+class Packet(NamedTuple):
+    """What somebody sees who sees every packet: when, from whom, to whom, how long. Not what."""
+
+    at_us: int
+    source: int
+    destination: int
+    bytes: int
+
+
+Observer = Callable[[Packet], None]
 
 
 class Connection:
     """Two ends; ``ends[0]`` dialled."""
 
-    def __init__(self, number: int, ends: tuple[Host, Host]) -> None:
+    __slots__ = ("arrives_us", "boots", "ends", "is_open", "number", "way")
+
+    def __init__(self, number: int, ends: tuple[Host, Host], way: LinkClass) -> None:
         self.number = number
         self.ends = ends
+        self.way = way
         self.boots = (ends[0].boot, ends[1].boot)
         self.is_open = True
         self.arrives_us = [0, 0]
@@ -36,89 +62,168 @@ class Connection:
 
 
 class Network:
-    """Carries bytes between hosts, unless they are apart."""
+    """Carries bytes between hosts, unless they are apart.
+
+    :ivar observers: told of each packet as it is sent.
+    :ivar sent_bytes: by host number, what each has sent.
+    :ivar received_bytes: by host number, what has reached each.
+    :ivar pieces: pieces carried in all.
+    """
 
     def __init__(self, world: World) -> None:
+        self.observers: list[Observer] = []
+        self.sent_bytes: dict[int, int] = {}
+        self.received_bytes: dict[int, int] = {}
+        self.pieces = 0
         self._world = world
         self._random = world.random("network")
+        self._listeners: dict[Address, tuple[Host, int]] = {}
         self._groups: dict[int, int] = {}
+        self._blocked: set[tuple[int, int]] = set()
         self._connections: dict[int, Connection] = {}
+        self._of_host: dict[int, dict[int, Connection]] = {}
         self._numbers = count(1)
-        self.carried_bytes = 0
+        self._uplink_free_us: dict[int, int] = {}
+
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes sent in all."""
+        return sum(self.sent_bytes.values())
 
     # --- Partitions -------------------------------------------------------------------------------
 
     def split(self, *groups: list[Host]) -> None:
         """Only hosts of one group reach each other; those in no group are one group too."""
         self._groups = {host.number: i + 1 for i, group in enumerate(groups) for host in group}
-        for connection in list(self._connections.values()):
-            if not self._reaches(*connection.ends):
-                self._break_later(connection, CUT_NOTICED_US)
+        self._break_what_is_cut()
+
+    def isolate(self, host: Host) -> None:
+        """Nobody reaches this host, nor it anybody."""
+        self._groups[host.number] = -1 - host.number
+        self._break_what_is_cut()
+
+    def block(self, source: Host, destination: Host) -> None:
+        """What ``source`` sends does not reach ``destination``; the other way does."""
+        self._blocked.add((source.number, destination.number))
+        self._break_what_is_cut()
 
     def heal(self) -> None:
-        """Everybody reaches everybody."""
+        """Everybody reaches everybody, as far as the topology goes."""
         self._groups = {}
+        self._blocked = set()
 
-    def _reaches(self, one: Host, other: Host) -> bool:
-        return self._groups.get(one.number, 0) == self._groups.get(other.number, 0)
+    def _break_what_is_cut(self) -> None:
+        for connection in list(self._connections.values()):
+            one, other = connection.ends
+            if not (self._passes(one, other) and self._passes(other, one)):
+                self._break_later(connection, CUT_NOTICED_US)
+
+    def _passes(self, source: Host, destination: Host) -> bool:
+        groups = self._groups
+        if groups and groups.get(source.number, 0) != groups.get(destination.number, 0):
+            return False
+        return (source.number, destination.number) not in self._blocked
 
     # --- Connections ------------------------------------------------------------------------------
+
+    def listen(self, host: Host) -> None:
+        """The host accepts connections at its addresses."""
+        for segment, address in host.addresses.items():
+            self._listeners[address] = (host, segment)
+
+    def unlisten(self, host: Host) -> None:
+        """It does not any more."""
+        for address in host.addresses.values():
+            self._listeners.pop(address, None)
 
     def dial(self, caller: Host, address: Address, board_id: bytes) -> None:
         """Connect, or let the caller know that nobody answers."""
         boot = caller.boot
+        callee, segment = self._listeners.get(address, (None, 0))
+        way = self._way(caller, callee, segment)
+        if callee is None or way is None or self._random.random() < self._world.faults.dial:
+            is_refused = callee is None and self._random.random() < 0.5
+            wait_us = 2_000 if is_refused else DIAL_SILENCE_US
+            self._world.after(wait_us, lambda: caller.dial_failed(board_id, address, boot))
+            return
+        callee_boot = callee.boot
 
         def arrive() -> None:
-            callee = next((h for h in self._world.hosts if h.address == address), None)
             if caller.boot != boot or not caller.is_on:
                 return
-            if (
-                callee is None
-                or not callee.is_on
-                or not self._reaches(caller, callee)
-                or self._random.random() < self._world.faults.dial
-            ):
-                caller.dial_failed(board_id, address)
+            if callee.boot != callee_boot or not callee.is_on:
+                caller.dial_failed(board_id, address, boot)
                 return
-            connection = Connection(next(self._numbers), (caller, callee))
+            connection = Connection(next(self._numbers), (caller, callee), way)
             self._connections[connection.number] = connection
+            for end in connection.ends:
+                self._of_host.setdefault(end.number, {})[connection.number] = connection
             self._world.note("open", connection.number, caller.number, callee.number)
-            callee.accepted(connection, caller.source_address())
+            callee.accepted(connection, caller.source_address(), address)
             caller.dialled(connection, address, board_id)
 
-        self._world.after(2 * self._latency_us(), arrive)
+        self._world.after(2 * self._delay_us(way), arrive)
+
+    def _way(self, caller: Host, callee: Host | None, segment: int) -> LinkClass | None:
+        if callee is None or not (self._passes(caller, callee) and self._passes(callee, caller)):
+            return None
+        return self._world.topology.way(caller.number, callee.number, segment)
 
     def send(self, connection: Connection, sender: Host, data: bytes) -> None:
         """Deliver to the other end, in order, later."""
+        world = self._world
         side = connection.side_of(sender)
-        self.carried_bytes += len(data)
+        receiver = connection.ends[1 - side]
+        size = len(data)
+        self.sent_bytes[sender.number] = self.sent_bytes.get(sender.number, 0) + size
+        if self.observers:
+            packet = Packet(world.now_us, sender.number, receiver.number, size)
+            for observer in self.observers:
+                observer(packet)
+        left_us = self._leaves_us(sender, connection.way, size)
         for piece in self._rechunked(data):
-            if self._random.random() < self._world.faults.break_:
-                self._break_later(connection, self._latency_us())
+            if world.faults.break_ and self._random.random() < world.faults.break_:
+                self._break_later(connection, self._delay_us(connection.way))
                 return
-            arrives_us = self._world.now_us + self._latency_us()
+            arrives_us = left_us + self._delay_us(connection.way)
+            if connection.way.loss and self._random.random() < connection.way.loss:
+                arrives_us += RESEND_US
             # A stream keeps its order: nothing overtakes what was sent before.
             arrives_us = max(arrives_us, connection.arrives_us[side])
             connection.arrives_us[side] = arrives_us
-            self._world.after(
-                arrives_us - self._world.now_us,
-                lambda piece=piece: self._deliver(connection, sender, piece),  # type: ignore[misc]
+            world.after(
+                arrives_us - world.now_us,
+                lambda piece=piece: self._deliver(connection, side, piece),  # type: ignore[misc]
             )
 
-    def _deliver(self, connection: Connection, sender: Host, piece: bytes) -> None:
+    def _leaves_us(self, sender: Host, way: LinkClass, size: int) -> int:
+        """When the last byte is on the wire: after what the host has queued before it."""
+        if not way.bandwidth_mbit:
+            return self._world.now_us
+        begins_us = max(self._world.now_us, self._uplink_free_us.get(sender.number, 0))
+        left_us = begins_us + int(size * 8 / way.bandwidth_mbit)
+        self._uplink_free_us[sender.number] = left_us
+        return left_us
+
+    def _deliver(self, connection: Connection, side: int, piece: bytes) -> None:
         if not connection.is_current():
             return
-        if not self._reaches(*connection.ends):
+        sender, receiver = connection.ends[side], connection.ends[1 - side]
+        if not self._passes(sender, receiver):
             return  # held up by the cut; the break that is coming ends the connection
-        side = connection.side_of(sender)
+        self.pieces += 1
+        self.received_bytes[receiver.number] = self.received_bytes.get(receiver.number, 0) + len(
+            piece
+        )
         self._world.note("bytes", connection.number, side, len(piece))
-        connection.ends[1 - side].received(connection, piece)
+        receiver.received(connection, piece)
         sender.sent(connection, len(piece))
 
     def close(self, connection: Connection, closer: Host) -> None:
         """One end closes; the other learns of it after what is still on the way."""
         side = connection.side_of(closer)
-        delay_us = max(self._latency_us(), connection.arrives_us[side] - self._world.now_us)
+        wait_us = connection.arrives_us[side] - self._world.now_us
+        delay_us = max(self._delay_us(connection.way), wait_us)
 
         def arrive() -> None:
             if connection.number in self._connections:
@@ -129,9 +234,9 @@ class Network:
 
     def host_died(self, host: Host) -> None:
         """Its sockets go with it."""
-        for connection in list(self._connections.values()):
-            if host in connection.ends:
-                self._break_later(connection, self._latency_us())
+        self.unlisten(host)
+        for connection in list(self._of_host.get(host.number, {}).values()):
+            self._break_later(connection, self._delay_us(connection.way))
 
     def _break_later(self, connection: Connection, delay_us: int) -> None:
         def break_() -> None:
@@ -145,32 +250,42 @@ class Network:
     def _drop(self, connection: Connection) -> None:
         connection.is_open = False
         del self._connections[connection.number]
+        for end in connection.ends:
+            del self._of_host[end.number][connection.number]
         self._world.note("closed", connection.number)
 
     # --- Advertisements ---------------------------------------------------------------------------
 
-    def advertise(self, sender: Host, advertised: Advertised) -> None:
-        """Multicast on the segment: some miss it, some get it twice."""
-        for host in self._world.hosts:
-            if host is sender or not self._reaches(sender, host):
-                continue
-            faults = self._world.faults
-            copies = 1 + (self._random.random() < faults.advert_copy)
+    def advertise(self, sender: Host, salt: bytes, tags: tuple[bytes, ...]) -> None:
+        """Multicast on the sender's segments: some miss it, some get it twice."""
+        for segment, address in sender.addresses.items():
+            advertised = Advertised((address,), salt, tags)
+            for host in self._world.on_segment(segment):
+                if host is not sender and self._passes(sender, host):
+                    self._multicast(host, advertised)
+
+    def _multicast(self, host: Host, advertised: Advertised) -> None:
+        faults = self._world.faults
+        copies = 1
+        if faults.advert_loss or faults.advert_copy:
+            copies += self._random.random() < faults.advert_copy
             if self._random.random() < faults.advert_loss:
                 copies = 0
-            for _ in range(copies):
-                self._world.after(
-                    self._latency_us(),
-                    lambda host=host: host.saw(advertised),  # type: ignore[misc]
-                )
+        for _ in range(copies):
+            self._world.after(
+                self._delay_us(self._world.topology.inside), lambda: host.saw(advertised)
+            )
 
     # --- Chance -----------------------------------------------------------------------------------
 
-    def _latency_us(self) -> int:
-        return int(1000 * self._random.uniform(*self._world.faults.latency_ms))
+    def _delay_us(self, way: LinkClass) -> int:
+        low, high = self._world.faults.delay_ms
+        extra_us = int(1000 * self._random.uniform(low, high)) if high else 0
+        return way.delay_us(self._random) + extra_us
 
     def _rechunked(self, data: bytes) -> list[bytes]:
-        if len(data) < 2 or self._random.random() >= self._world.faults.rechunk:
+        chance = self._world.faults.rechunk
+        if not chance or len(data) < 2 or self._random.random() >= chance:
             return [data]
         cut = self._random.randrange(1, len(data))
         return [data[:cut], data[cut:]]

@@ -8,32 +8,55 @@ does not reshuffle the others.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from random import Random
 
+from protocol import handshake
 from protocol.board import Board, Descriptor
+from protocol.gossip import Gossip
+from protocol.handshake import Begin
 from simnet.faults import CALM, Faults
 from simnet.host import Host
 from simnet.network import Network
+from simnet.topology import Topology, lan
 
 #: 2026-09-21 13:40 UTC, a multiple of ten minutes: the wall clock at the start of each world.
 EPOCH_S = 1_790_000_400
+#: Places of a world that was given no topology: one LAN, larger than any test needs.
+_PLACES = 1_000
 
 
 class World:
     """Hosts, a network between them, and a clock.
 
     :param seed: decides everything.
+    :param faults: what goes wrong; may be replaced while the world runs.
+    :param topology: who can reach whom; a LAN if not given.
+    :param make_board: the machine of each board: how entries are published (simnet.strategies).
+    :param begin: the handshake of links: the real one, or a cheap one of the same sizes.
     :ivar now_us: virtual microseconds since the start.
+    :ivar events: how many have happened.
     """
 
-    def __init__(self, seed: int, faults: Faults = CALM) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults = CALM,
+        topology: Topology | None = None,
+        make_board: type[Gossip] = Gossip,
+        begin: Begin = handshake.begin,
+    ) -> None:
         self.seed = seed
         self.faults = faults
+        self.topology = topology or lan(_PLACES)
+        self.make_board = make_board
+        self.begin = begin
         self.now_us = 0
+        self.events = 0
         self.hosts: list[Host] = []
         self.network = Network(self)
+        self._segments: dict[int, list[Host]] = {}
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
         self._trace = blake2b(digest_size=16)
@@ -41,6 +64,8 @@ class World:
     def random(self, purpose: str) -> Random:
         """A generator of its own for each purpose."""
         return Random(f"{self.seed}/{purpose}")
+
+    # --- Time -------------------------------------------------------------------------------------
 
     @property
     def now_ms(self) -> int:
@@ -64,13 +89,16 @@ class World:
     def after(self, delay_us: int, act: Callable[[], None]) -> None:
         """Do something later; what is due at the same time happens in the order of asking."""
         self._sequence += 1
-        heapq.heappush(self._heap, (self.now_us + max(0, delay_us), self._sequence, act))
+        at_us = self.now_us + delay_us if delay_us > 0 else self.now_us
+        heapq.heappush(self._heap, (at_us, self._sequence, act))
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         end_us = self.now_us + int(seconds * 1_000_000)
-        while self._heap and self._heap[0][0] <= end_us:
-            self.now_us, _, act = heapq.heappop(self._heap)
+        heap, pop = self._heap, heapq.heappop
+        while heap and heap[0][0] <= end_us:
+            self.now_us, _, act = pop(heap)
+            self.events += 1
             act()
         self.now_us = end_us
 
@@ -82,11 +110,33 @@ class World:
             self.run(1.0)
         return is_done()
 
-    def add_hosts(self, count: int, *descriptors: Descriptor) -> list[Host]:
-        """Hosts on one LAN segment, members of the boards, switched on."""
+    # --- Hosts ------------------------------------------------------------------------------------
+
+    def add_hosts(
+        self,
+        count: int,
+        *descriptors: Descriptor,
+        make_host: Callable[[World, int, Sequence[Board]], Host] = Host,
+        is_on: bool = True,
+    ) -> list[Host]:
+        """Hosts at the next places of the topology, members of the boards.
+
+        :param make_host: makes each; adversaries are hosts of their own kind.
+        :param is_on: whether they are switched on now.
+        """
         boards = [Board.of(descriptor) for descriptor in descriptors]
-        added = [Host(self, len(self.hosts) + i, boards) for i in range(count)]
-        self.hosts += added
+        added = []
+        for _ in range(count):
+            host = make_host(self, len(self.hosts), boards)
+            self.hosts.append(host)
+            for segment in self.topology.segments[host.number]:
+                self._segments.setdefault(segment, []).append(host)
+            added.append(host)
         for host in added:
-            host.start()
+            if is_on:
+                host.start()
         return added
+
+    def on_segment(self, segment: int) -> Sequence[Host]:
+        """The hosts of a segment."""
+        return self._segments.get(segment, ())

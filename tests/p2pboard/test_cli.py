@@ -213,6 +213,7 @@ def test_the_variable_names_the_home(tmp_path: Path) -> None:
 
 
 def test_a_new_home_has_the_lobby_that_all_have(tmp_path: Path) -> None:
+    """B-7."""
     line = Line(tmp_path / "new")
     assert [board["name"] for board in line.objects("boards")] == ["lobby"]
     assert decode_invite(line.said("invite", "lobby")).descriptor == LOBBY

@@ -41,6 +41,7 @@ def test_a_new_database_survives_power_cuts_and_erases_what_it_deletes(tmp_path:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 def test_its_files_are_private_from_the_first_moment(tmp_path: Path) -> None:
+    """S-5."""
     path = tmp_path / "new.sqlite3"
     connection = open_database(path)
     connection.execute("INSERT INTO settings VALUES ('a', '1')")

@@ -113,6 +113,7 @@ def test_the_opening_entry_has_no_parent_and_its_persona_is_marked() -> None:
     ],
 )
 def test_every_state(entry: EntryRow, rules: list[Rule], state: str, why: Rule | None) -> None:
+    """E-25."""
     shown = one(entry, *rules)
     assert (shown.state, shown.why) == (state, why)
     is_readable = state in ("shown", "outbox") and entry.kind == 0
@@ -128,11 +129,13 @@ def test_an_own_retraction_counts_here_while_it_waits() -> None:
 
 
 def test_somebody_elses_retraction_does_not_count() -> None:
+    """E-25."""
     shown = show([row(1), row(2, kind=1, persona=2, seq=1, parent=1)], [])
     assert [record.state for record in shown] == ["shown", "shown"]
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    """E-3."""
     broken = row(1)._replace(payload=bytes(SALT_BYTES) + b"a\xffb")
     assert one(broken).text == "a\ufffdb"
 
@@ -155,11 +158,13 @@ def test_a_log_is_in_its_own_order_even_if_a_clock_went_back() -> None:
 
 
 def test_a_gap_in_a_log_does_not_matter() -> None:
+    """E-27."""
     late_parent = row(9, persona=2, seq=7)
     assert order(row(1, seq=9), row(2, seq=3, parent=9), late_parent) == [9, 2, 1]
 
 
 def test_the_branches_of_a_fork_stand_side_by_side() -> None:
+    """E-27."""
     rows = [row(4, seq=2), row(2, seq=1), row(3, seq=1), row(1, seq=0)]
     assert order(*rows) == [1, 2, 3, 4]
     assert order(row(2, seq=1, parent=3), row(3, seq=1), row(1, seq=0)) == [1, 3, 2]
@@ -246,6 +251,7 @@ def test_a_thread_reads_the_same_whatever_came_first(tmp_path: Path) -> None:
 
 
 def test_a_gap_and_a_fork_from_the_network_are_shown(tmp_path: Path) -> None:
+    """E-27."""
     author = Author(BOARD)
     opener = author.post("opener")
     forked = author.persona

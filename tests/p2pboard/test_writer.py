@@ -109,6 +109,7 @@ def test_a_retraction_lacks_nothing_even_where_its_empty_payload_was_left_out(
 
 
 def test_a_forgotten_payload_is_not_filled_in(writer: Writer) -> None:
+    """S-4."""
     kept, lacked = Author(BOARD, 1).post(), Author(BOARD, 2).post()
     writer.put_entries(BOARD.id, [kept, without_payload(lacked)])
     assert writer.forget(BOARD.id, kept.id)
@@ -136,6 +137,7 @@ def test_forgetting_says_whether_there_was_anything_to_forget(writer: Writer) ->
 
 @pytest.mark.parametrize("order", ["post first", "retraction first", "together", "together, late"])
 def test_a_retraction_by_its_author_counts_in_every_order(writer: Writer, order: str) -> None:
+    """E-25, E-26."""
     author = Author(BOARD)
     post = author.post("never mind")
     retraction = author.retract(post)
@@ -157,6 +159,7 @@ def test_a_retraction_by_its_author_counts_in_every_order(writer: Writer, order:
 def test_a_retraction_by_somebody_else_does_not_count(
     writer: Writer, is_retraction_first: bool
 ) -> None:
+    """E-25."""
     post = Author(BOARD, 1).post("stays")
     stranger = Author(BOARD, 2)
     stranger.post(parent=post)
@@ -171,6 +174,7 @@ def test_a_retraction_by_somebody_else_does_not_count(
 
 
 def test_an_own_entry_waits_in_the_outbox_and_nowhere_else(writer: Writer) -> None:
+    """O-1."""
     author = Author(BOARD)
     entry = author.post()
     writer.put_own(BOARD.id, *own(author, entry))
@@ -181,6 +185,7 @@ def test_an_own_entry_waits_in_the_outbox_and_nowhere_else(writer: Writer) -> No
 
 
 def test_an_own_entry_leaves_the_outbox_in_the_transaction_that_stores_it(path: Path) -> None:
+    """S-6."""
     author = Author(BOARD)
     entry = author.post()
     with open_writer(path, BOARD) as writer:
@@ -197,6 +202,7 @@ def test_an_own_entry_leaves_the_outbox_in_the_transaction_that_stores_it(path: 
 
 
 def test_own_entries_look_like_all_others_once_they_are_back(tmp_path: Path) -> None:
+    """S-2."""
     author = Author(BOARD)
     entries = [author.post("mine"), author.post("mine, too")]
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
@@ -304,6 +310,7 @@ def test_no_text_and_no_key_is_in_clear_in_any_file(path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["forget", "retract", "purge", "expire", "remove"])
 def test_what_is_erased_is_in_no_file_byte_for_byte(path: Path, how: str) -> None:
+    """S-3."""
     author = Author(BOARD)
     entry = author.post("the canteen's soup is cold")
     with open_writer(path, BOARD) as writer:
@@ -330,6 +337,7 @@ def test_what_is_erased_is_in_no_file_byte_for_byte(path: Path, how: str) -> Non
 
 
 def test_a_persona_and_its_outbox_are_erased_with_their_thread(path: Path) -> None:
+    """S-3."""
     author = Author(BOARD)
     with open_writer(path, BOARD) as writer:
         writer.put_own(BOARD.id, *own(author, author.post()))
@@ -358,6 +366,7 @@ def test_places_of_erased_secrets_are_used_again(writer: Writer) -> None:
 
 
 def test_expiry_deletes_what_is_before_the_bucket_and_nothing_else(writer: Writer) -> None:
+    """E-23."""
     old = make_posts(BOARD, 30, wall_s=WALL_S - DAY_S)
     new = make_posts(BOARD, 30, first_seed=9000)
     writer.put_entries(BOARD.id, old + new)
@@ -419,6 +428,7 @@ def test_a_board_added_again_keeps_what_it_has(writer: Writer) -> None:
 
 
 def test_an_invites_addresses_are_remembered_and_nonsense_is_left_out(writer: Writer) -> None:
+    """I-1."""
     addresses = ("10.0.0.1:4000", "[fe80::1]:5", "name.lan:80", "nothing", ":1", "a:0", "a:x")
     writer.add_board(b"", BOARD.id, addresses)
     assert set(writer.addresses(BOARD.id)) == {
@@ -468,6 +478,7 @@ def rule_on(kind: str, entry: Entry, action: str = "purge") -> Rule:
 def test_purging_bites_on_what_is_stored_and_on_what_comes(
     writer: Writer, kind: str, is_rule_first: bool
 ) -> None:
+    """S-1."""
     bad = Author(BOARD, 1).post("cold SOUP!")
     good = Author(BOARD, 2).post("warm soup")
     if is_rule_first:

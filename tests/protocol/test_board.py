@@ -87,6 +87,7 @@ def test_a_descriptor_survives_a_round_trip(descriptor: Descriptor) -> None:
 
 @given(descriptors, descriptors)
 def test_different_descriptors_are_different_boards(first: Descriptor, second: Descriptor) -> None:
+    """B-5."""
     assume(first != second)
     one, two = Board.of(first), Board.of(second)
     assert one.id != two.id and one.link_psk != two.link_psk
@@ -104,6 +105,7 @@ def test_arbitrary_bytes_are_refused_as_a_descriptor_for_documented_reasons(raw:
 def test_a_descriptor_has_one_encoding_and_other_bytes_are_another_board_or_refused(
     descriptor: Descriptor, data: st.DataObject
 ) -> None:
+    """C-3."""
     raw = bytearray(encode_descriptor(descriptor))
     raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     reason = descriptor_refusal(bytes(raw))
@@ -114,6 +116,7 @@ def test_a_descriptor_has_one_encoding_and_other_bytes_are_another_board_or_refu
 
 @pytest.mark.parametrize("version", [True, 1.0, 0, 2, -1, None, "1"])
 def test_another_version_is_refused_whatever_follows(version: object) -> None:
+    """B-2."""
     fields = [version, "office", None, 30, 8192, 14, 1]
     assert descriptor_refusal(encode(fields)) is Reason.BOARD_VERSION
     assert descriptor_refusal(encode(fields[:2])) is Reason.BOARD_VERSION
@@ -140,6 +143,7 @@ def test_another_version_is_refused_whatever_follows(version: object) -> None:
     ],
 )
 def test_a_field_out_of_its_range_is_refused(at: int, value: object) -> None:
+    """B-4."""
     fields: list[object] = [1, "office", None, 30, 8192, 14, 1]
     assert descriptor_refusal(encode(fields)) is None
     fields[at] = value
@@ -147,6 +151,7 @@ def test_a_field_out_of_its_range_is_refused(at: int, value: object) -> None:
 
 
 def test_names_in_any_script_and_emoji_are_names() -> None:
+    """B-4."""
     for name in ("lobby", "営業部の休憩室", "Büro 3", "☕", "غرفة"):
         assert is_board_name(name)
 
@@ -168,6 +173,7 @@ def test_an_invite_survives_a_round_trip(invite: Invite) -> None:
 
 @given(st.integers(1, len(AN_INVITE) - 1), st.sampled_from(["\n", " ", "\r\n\t", "\u00a0"]))
 def test_case_blanks_and_line_breaks_do_not_matter(at: int, blank: str) -> None:
+    """I-2."""
     broken = f"{blank}{AN_INVITE[:at]}{blank}{AN_INVITE[at:]}{blank}"
     assert decode_invite(broken) == decode_invite(AN_INVITE)
     assert decode_invite(broken.upper()) == decode_invite(AN_INVITE)
@@ -175,12 +181,14 @@ def test_case_blanks_and_line_breaks_do_not_matter(at: int, blank: str) -> None:
 
 @pytest.mark.parametrize("end", range(len(INVITE_SCHEME), len(AN_INVITE) - 1))
 def test_an_invite_that_was_cut_off_anywhere_says_so(end: int) -> None:
+    """I-4, I-5, I-6."""
     assert invite_refusal(AN_INVITE[:end]) is Reason.INVITE_TRUNCATED
 
 
 @settings(max_examples=300)
 @given(st.integers(len(INVITE_SCHEME) + 7, len(AN_INVITE) - 2), st.sampled_from("abc234567xyz"))
 def test_an_invite_with_a_wrong_character_says_so(at: int, character: str) -> None:
+    """I-6."""
     assume(AN_INVITE[at] != character)
     assert invite_refusal(AN_INVITE[:at] + character + AN_INVITE[at + 1 :]) in (
         Reason.INVITE_MISTYPED,
@@ -189,10 +197,12 @@ def test_an_invite_with_a_wrong_character_says_so(at: int, character: str) -> No
 
 @pytest.mark.parametrize("character", ["0", "1", "8", "-", "=", "é", "ß", "\u212a", "\x00"])
 def test_a_character_outside_the_alphabet_is_a_wrong_one(character: str) -> None:
+    """I-4."""
     assert invite_refusal(AN_INVITE[:40] + character + AN_INVITE[41:]) is Reason.INVITE_MISTYPED
 
 
 def test_two_neighbours_exchanged_are_found() -> None:
+    """I-6."""
     start = len(INVITE_SCHEME) + 7
     for at in range(start, len(AN_INVITE) - 2):
         first, second = AN_INVITE[at], AN_INVITE[at + 1]
@@ -202,6 +212,7 @@ def test_two_neighbours_exchanged_are_found() -> None:
 
 
 def test_a_newer_invite_says_so_and_not_that_it_was_mistyped() -> None:
+    """I-7."""
     body = b"whatever a newer version holds"
     newer = bytes([2]) + len(body).to_bytes(2, "big") + body
     assert invite_refusal(armoured(newer)) is Reason.INVITE_VERSION
@@ -209,6 +220,7 @@ def test_a_newer_invite_says_so_and_not_that_it_was_mistyped() -> None:
 
 @pytest.mark.parametrize("link", ["", "http://example.com", "p2pboard", "xp2pboard:aa", "p2pboard"])
 def test_what_does_not_begin_as_an_invite_is_not_a_link(link: str) -> None:
+    """I-3."""
     assert invite_refusal(link) is Reason.INVITE_NOT_A_LINK
 
 
@@ -229,23 +241,27 @@ def test_what_does_not_begin_as_an_invite_is_not_a_link(link: str) -> None:
     ],
 )
 def test_a_body_that_is_not_an_invite_is_malformed(body: bytes) -> None:
+    """I-1, I-8."""
     framed = bytes([1]) + len(body).to_bytes(2, "big") + body
     assert invite_refusal(armoured(framed)) is Reason.INVITE_MALFORMED
 
 
 def test_a_fault_of_the_descriptor_keeps_its_own_reason() -> None:
+    """I-8."""
     body = encode([encode([2, "newer"]), []])
     framed = bytes([1]) + len(body).to_bytes(2, "big") + body
     assert invite_refusal(armoured(framed)) is Reason.BOARD_VERSION
 
 
 def test_too_many_addresses_cannot_be_put_into_an_invite() -> None:
+    """I-1."""
     with pytest.raises(Refused) as refused:
         encode_invite(Invite(LOBBY, ("10.0.0.1:4000",) * 9))
     assert refused.value.reason is Reason.INVITE_MALFORMED
 
 
 def test_the_largest_invite_fits_its_bound() -> None:
+    """I-4."""
     largest = Invite(Descriptor("名" * 64, bytes(32)), ("h" * 255,) * 8)
     link = encode_invite(largest)
     assert len(link) <= limits.INVITE_CHARACTERS_MAX and decode_invite(link) == largest

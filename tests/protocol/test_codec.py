@@ -101,17 +101,20 @@ def test_whatever_decodes_can_be_encoded_again(value: Any, data: st.DataObject) 
     ids=lambda raw: raw[:8].hex() or "nothing",
 )
 def test_what_is_not_a_well_formed_value_is_refused(raw: bytes) -> None:
+    """C-2."""
     assert refusal_of(raw) is ANY_REASON
 
 
 @pytest.mark.parametrize("tag", [0, 1, 2, 3, 4, 5, 28, 29, 35, 37, 258, 260, 43000, 55799, 2**32])
 def test_tags_are_refused_before_anything_is_made_of_them(tag: int) -> None:
+    """C-2."""
     head = b"\xdb" + tag.to_bytes(8, "big")
     for content in (b"\x01", b"\x61a", b"\x41a", b"\x82\x01\x02"):
         assert refusal_of(head + content) is ANY_REASON
 
 
 def test_nothing_nests_deeper_than_the_messages_do() -> None:
+    """C-2."""
     deepest = b"\x81" * (DEPTH_MAX - 1) + b"\x01"
     assert refusal_of(deepest) is None
     assert refusal_of(b"\x81\x81" + deepest) is ANY_REASON

@@ -44,6 +44,7 @@ def test_a_new_address_is_dialled_at_once_and_not_twice_at_a_time() -> None:
 
 
 def test_dials_under_way_are_bounded() -> None:
+    """D-6."""
     known = directory()
     for number in range(20):
         known.add([at(number)], Source.TOLD, 0)
@@ -55,6 +56,7 @@ def test_dials_under_way_are_bounded() -> None:
 
 
 def test_each_failure_doubles_the_wait_up_to_the_most() -> None:
+    """D-6."""
     known = directory()
     known.add([at(1)], Source.TOLD, 0)
     now_ms, waits = 0, []
@@ -129,6 +131,7 @@ def test_addresses_that_led_to_one_node_are_one_node_from_then_on() -> None:
 
 
 def test_an_own_address_is_never_dialled_again() -> None:
+    """L-11."""
     known = directory()
     known.add([at(1)], Source.LAN, 0)
     known.next_dials(8, 0)
@@ -203,6 +206,7 @@ def test_a_peer_is_told_whom_we_are_linked_with_but_not_itself() -> None:
 
 
 def test_no_more_is_told_than_a_message_may_hold() -> None:
+    """D-5."""
     known = directory()
     for number in range(40):
         known.on_linked(number, at(number))
@@ -228,6 +232,7 @@ def test_no_more_is_told_than_a_message_may_hold() -> None:
     ],
 )
 def test_what_means_nothing_elsewhere_is_not_told(host: str) -> None:
+    """M-7."""
     assert not is_worth_telling(Address(host, 4000))
 
 
@@ -245,6 +250,7 @@ def boards(count: int) -> list[Board]:
 
 @given(st.integers(0, 40))
 def test_the_number_of_tags_says_little_and_fits_one_record(count: int) -> None:
+    """D-2."""
     salt, tags = presence_tags(boards(count), Chance(seeded(str(count))))
     assert len(tags) % TAGS_STEP == 0 and TAGS_STEP <= len(tags) <= TAGS_MAX
     assert len(set(tags)) == len(tags) and all(len(tag) == TAG_BYTES for tag in tags)
@@ -253,6 +259,7 @@ def test_the_number_of_tags_says_little_and_fits_one_record(count: int) -> None:
 
 
 def test_only_members_can_tell_which_tag_is_the_boards() -> None:
+    """D-2."""
     salt, tags = presence_tags([BOARD], Chance(seeded("presence")))
     assert presence_tag(BOARD, salt) in tags
     assert presence_tag(OTHER_BOARD, salt) not in tags
@@ -267,5 +274,6 @@ def test_two_salts_of_one_node_have_no_tag_in_common() -> None:
 
 
 def test_tags_come_in_an_order_that_says_nothing() -> None:
+    """D-2."""
     _, tags = presence_tags([BOARD, OTHER_BOARD], Chance(seeded("order")))
     assert list(tags) == sorted(tags)

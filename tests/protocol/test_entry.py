@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import limits
-from protocol.board import Board, Descriptor
+from protocol.board import Board
 from protocol.codec import encode
 from protocol.crypto import sign
 from protocol.entry import (
@@ -139,6 +139,7 @@ def test_an_arbitrary_entry_is_refused_for_documented_reasons(
 @settings(max_examples=200)
 @given(st.binary(max_size=70))
 def test_any_signature_but_the_right_one_is_refused(signature: bytes) -> None:
+    """E-20."""
     with pytest.raises(Refused) as refused:
         check_signature(POST._replace(signature=signature))
     assert refused.value.reason is Reason.ENTRY_SIGNATURE
@@ -191,10 +192,12 @@ def test_a_post_as_written_is_valid_also_without_its_payload() -> None:
     ],
 )
 def test_each_rule_has_its_reason(fields: dict[str, object], reason: Reason) -> None:
+    """E-6, E-11, E-12, E-13, E-14, E-15, E-19."""
     assert judged(changed(**fields)) is reason
 
 
 def test_the_number_of_fields_is_the_versions() -> None:
+    """E-5, E-6, E-9, E-10."""
     fields = list(POST.header)
     assert judged(encode(fields[:-1])) is Reason.ENTRY_MALFORMED
     assert judged(encode([*fields, None])) is Reason.ENTRY_UNKNOWN_FIELD
@@ -203,6 +206,7 @@ def test_the_number_of_fields_is_the_versions() -> None:
 
 
 def test_a_header_has_one_form_and_nothing_after_it() -> None:
+    """C-3, E-5, E-7, E-8."""
     raw = POST.raw
     assert judged(raw + b"\0") is Reason.ENTRY_TRAILING_BYTES
     assert judged(b"\x98\x0c" + raw[1:]) is Reason.ENTRY_NOT_CANONICAL
@@ -214,10 +218,12 @@ def test_a_header_has_one_form_and_nothing_after_it() -> None:
 
 
 def test_a_header_over_the_limit_is_refused_unread() -> None:
+    """E-4."""
     assert judged(b"\xff" * (limits.HEADER_BYTES_MAX + 1)) is Reason.ENTRY_TOO_LARGE
 
 
 def test_an_entry_of_the_future_is_refused_until_its_time_is_near() -> None:
+    """E-17."""
     bucket = bucket_of(WALL_S)
     for ahead in range(limits.FUTURE_BUCKETS_MAX + 1):
         assert judged(changed(bucket=bucket + ahead)) is None
@@ -227,6 +233,7 @@ def test_an_entry_of_the_future_is_refused_until_its_time_is_near() -> None:
 
 
 def test_an_entry_is_kept_for_as_long_as_the_board_says() -> None:
+    """E-18."""
     oldest = oldest_bucket(BOARD, WALL_S)
     assert bucket_of(WALL_S) - oldest == 30 * 144
     assert judged(changed(bucket=oldest)) is None
@@ -234,6 +241,7 @@ def test_an_entry_is_kept_for_as_long_as_the_board_says() -> None:
 
 
 def test_work_is_leading_zero_bits_of_the_id() -> None:
+    """E-1, E-16."""
     assert [work_of(bytes([first]) + bytes(31)) for first in (255, 127, 64, 1)] == [0, 1, 1, 7]
     assert work_of(bytes(32)) == 256
     costly = Board.of(replace(BOARD.descriptor, work_bits=6))
@@ -246,6 +254,7 @@ def test_work_is_leading_zero_bits_of_the_id() -> None:
 
 
 def test_a_retraction_names_its_target_and_has_no_payload() -> None:
+    """E-2, E-13."""
     persona = Persona.fresh(seeded("retracting"))
     target = written("regretted", persona=persona)
     draft = draft_retraction(BOARD, persona.after(target), target.id, WALL_S)
@@ -257,11 +266,13 @@ def test_a_retraction_names_its_target_and_has_no_payload() -> None:
 
 
 def test_an_id_belongs_to_one_board() -> None:
+    """E-1."""
     assert entry_id(BOARD, POST.raw) == POST.id != entry_id(OTHER_BOARD, POST.raw)
     assert payload_hash(BOARD, b"x") != payload_hash(OTHER_BOARD, b"x")
 
 
 def test_a_signature_is_over_the_id_by_the_persona() -> None:
+    """E-20."""
     check_signature(POST)
     forged = sign(bytes(32), POST.id)
     for entry in (badly_signed(POST), POST._replace(signature=forged), POST._replace(id=bytes(32))):
@@ -271,6 +282,7 @@ def test_a_signature_is_over_the_id_by_the_persona() -> None:
 
 
 def test_equal_texts_have_payloads_that_cannot_be_joined() -> None:
+    """E-2."""
     first, second = (written("same", wall_s=WALL_S + second).payload for second in (0, 600))
     assert first is not None and second is not None
     assert payload_text(first) == payload_text(second) == "same"
@@ -278,6 +290,7 @@ def test_equal_texts_have_payloads_that_cannot_be_joined() -> None:
 
 
 def test_a_payload_that_is_not_text_is_for_the_reader_and_no_fault() -> None:
+    """E-3."""
     assert payload_text(bytes(16) + b"a\xff\xfeb") == "a\ufffd\ufffdb"
     assert payload_text(bytes(16)) == ""
 

@@ -23,6 +23,7 @@ def fetcher(*links: int) -> Fetcher:
 
 
 def test_each_id_is_asked_of_the_first_who_offers_it() -> None:
+    """T-2."""
     both = fetcher(1, 2)
     both.offer(1, ids(1, 2))
     both.offer(2, ids(2, 3))
@@ -34,6 +35,7 @@ def test_each_id_is_asked_of_the_first_who_offers_it() -> None:
 def test_a_request_holds_at_most_its_number_of_ids_and_a_link_at_most_its_number_of_requests() -> (
     None
 ):
+    """T-2."""
     one = fetcher(1)
     one.offer(1, ids(*range(5000)))
     sizes = []
@@ -43,6 +45,7 @@ def test_a_request_holds_at_most_its_number_of_ids_and_a_link_at_most_its_number
 
 
 def test_an_entry_that_was_not_asked_for_is_refused() -> None:
+    """T-5."""
     one = fetcher(1)
     one.offer(1, ids(1))
     request = one.next_request(1, 0)
@@ -88,6 +91,7 @@ def test_what_an_answer_left_out_is_asked_of_another_holder() -> None:
 
 
 def test_what_a_lost_link_was_asked_for_is_asked_of_another_holder() -> None:
+    """T-8."""
     both = fetcher(1, 2)
     both.offer(1, ids(*range(300)))
     both.offer(2, ids(*range(300)))
@@ -116,6 +120,7 @@ def test_an_id_is_asked_once_of_a_link_that_offered_it_again_after_it_came_by_an
 
 
 def test_only_entries_put_the_deadline_of_a_request_off() -> None:
+    """T-8."""
     one = fetcher(1)
     one.offer(1, ids(1, 2))
     request = one.next_request(1, 0)
@@ -161,7 +166,9 @@ def test_holders_are_bounded() -> None:
 
 @settings(max_examples=100)
 @given(st.data())
-def test_whatever_peers_do_every_id_offered_is_queued_asked_or_arriving(data: st.DataObject) -> None:
+def test_whatever_peers_do_every_id_offered_is_queued_asked_or_arriving(
+    data: st.DataObject,
+) -> None:
     links = [1, 2, 3]
     machine = fetcher(*links)
     landed: set[bytes] = set()

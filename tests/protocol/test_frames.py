@@ -80,6 +80,7 @@ def assert_refuses(machine: FrameOpener | MessageSplitter, fed: bytes, reason: R
 
 
 def test_a_closing_is_a_power_of_two_from_the_smallest_frame_to_the_largest():
+    """F-6."""
     totals = [size * count for _, size, count in CLOSINGS]
     assert totals == [2**power for power in range(9, 17)]
     assert [fits for fits, _, _ in CLOSINGS] == sorted(fits for fits, _, _ in CLOSINGS)
@@ -101,6 +102,7 @@ def test_a_closing_is_a_power_of_two_from_the_smallest_frame_to_the_largest():
     ],
 )
 def test_the_choice_of_sizes(stream_bytes, sizes):
+    """F-6."""
     assert sealed_sizes(stream_bytes) == sizes
 
 
@@ -122,6 +124,7 @@ def test_padding_at_most_doubles_what_is_carried(stream_bytes):
 
 
 def test_an_empty_stream_is_one_smallest_frame_that_carries_nothing():
+    """F-5, F-6."""
     sealer, opener = pair()
     cover = sealer.seal()
     assert len(cover) == SMALLEST
@@ -139,6 +142,7 @@ def test_an_empty_stream_is_one_smallest_frame_that_carries_nothing():
     rekey_frames=st.integers(1, 5),
 )
 def test_round_trip_however_the_wire_is_cut(streams, cuts, rekey_frames):
+    """F-5."""
     sealer, opener = pair(rekey_frames)
     wire = b"".join(sealer.seal(stream) for stream in streams)
     assert b"".join(opener.feed(chunk) for chunk in cut(wire, cuts)) == b"".join(streams)
@@ -199,6 +203,7 @@ class CountingCipher(CipherState):
 
 
 def test_both_sides_take_a_new_key_after_the_same_frame():
+    """F-4."""
     sending, receiving = CountingCipher(), CountingCipher()
     sealer, opener = FrameSealer(sending, 3), FrameOpener(receiving, 3)
     # One call may cross the boundary in its midst: four frames, then four of one.
@@ -208,6 +213,7 @@ def test_both_sides_take_a_new_key_after_the_same_frame():
 
 
 def test_the_key_lasts_as_many_frames_as_the_limit_says():
+    """F-4."""
     cipher = CountingCipher()
     sealer = FrameSealer(cipher)
     for _ in range(REKEY_FRAMES + 1):
@@ -232,6 +238,7 @@ def test_a_rekey_count_below_one_is_misuse():
 
 @pytest.mark.parametrize("size", [2, 17, 511, 513, 2047, 8193, 65535, 65537])
 def test_a_size_that_is_not_in_the_table_is_refused_with_its_two_bytes(size):
+    """F-1."""
     field = (size - 2).to_bytes(2, "big")
     assert_refuses(pair()[1], field, Reason.LINK_FRAME_SIZE)
     opener = pair()[1]
@@ -240,12 +247,14 @@ def test_a_size_that_is_not_in_the_table_is_refused_with_its_two_bytes(size):
 
 
 def test_a_wrong_size_after_a_good_frame_is_refused():
+    """F-1."""
     sealer, opener = pair()
     assert_refuses(opener, sealer.seal(b"good") + b"\0\0", Reason.LINK_FRAME_SIZE)
 
 
 @pytest.mark.parametrize("at", [2, 3, 300, 511])
 def test_a_damaged_frame_is_refused(at):
+    """F-2."""
     sealer, opener = pair()
     wire = bytearray(sealer.seal(b"text"))
     wire[at] ^= 0x10
@@ -253,6 +262,7 @@ def test_a_damaged_frame_is_refused(at):
 
 
 def test_a_frame_that_is_replayed_is_refused():
+    """F-2."""
     sealer, opener = pair()
     wire = sealer.seal(b"text")
     opener.feed(wire)
@@ -261,6 +271,7 @@ def test_a_frame_that_is_replayed_is_refused():
 
 @pytest.mark.parametrize("wire_bytes", FRAME_WIRE_BYTES)
 def test_a_frame_may_be_used_to_its_last_byte_and_no_further(wire_bytes):
+    """F-3."""
     room = wire_bytes - FRAME_OVERHEAD_BYTES
     assert pair()[1].feed(raw_frame(room.to_bytes(2, "big") + bytes(room))) == bytes(room)
     for used in (room + 1, 65535):
@@ -270,6 +281,7 @@ def test_a_frame_may_be_used_to_its_last_byte_and_no_further(wire_bytes):
 
 @pytest.mark.parametrize("at", [10, 11, 250, 491])
 def test_padding_that_is_not_zero_is_refused(at):
+    """F-3."""
     plaintext = bytearray((10).to_bytes(2, "big") + bytes(492))
     plaintext[2 + at] = 1
     assert_refuses(pair()[1], raw_frame(bytes(plaintext)), Reason.LINK_MESSAGE_MALFORMED)
@@ -357,6 +369,7 @@ def test_messages_run_on_across_frames_and_share_them():
 
 
 def test_a_message_of_the_bound_is_taken_and_one_byte_more_refused_by_its_header():
+    """M-1."""
     assert MessageSplitter(10).feed(encode_message(1, bytes(10))) == [(1, bytes(10))]
     splitter = MessageSplitter(10)
     header = encode_message(1, bytes(11))[:4]

@@ -50,6 +50,7 @@ def assert_stays_out(
 
 
 def test_both_sides_end_with_the_same_keys_and_both_messages_have_one_size() -> None:
+    """L-2."""
     dialler = begin(BOARD, True, seeded("dialler"))
     first = dialler.write_message(first_payload(BOARD, LISTENING, WALL_S))
     board, listener = admit(Doorkeeper(), first)
@@ -70,10 +71,12 @@ def test_a_listener_finds_the_board_among_its_own() -> None:
 
 
 def test_a_member_of_another_board_stays_out() -> None:
+    """L-5."""
     assert_stays_out(first_message(OTHER_BOARD))
 
 
 def test_a_first_message_opens_once() -> None:
+    """L-5."""
     doorkeeper = Doorkeeper()
     message = first_message()
     admit(doorkeeper, message)
@@ -82,6 +85,7 @@ def test_a_first_message_opens_once() -> None:
 
 
 def test_a_first_message_for_another_listener_stays_out() -> None:
+    """L-5."""
     assert_stays_out(first_message(destination=Address("10.0.0.9", LISTENING.port)))
     assert_stays_out(first_message(destination=Address(LISTENING.host, LISTENING.port + 1)))
 
@@ -93,10 +97,12 @@ def test_clocks_may_differ_by_less_than_the_limit(off_s: int) -> None:
 
 @pytest.mark.parametrize("off_s", [-86400, -SKEW_S - 60, SKEW_S + 60, 86400])
 def test_a_first_message_with_a_clock_too_far_off_stays_out(off_s: int) -> None:
+    """L-5."""
     assert_stays_out(first_message(wall_s=WALL_S + off_s))
 
 
 def test_another_version_stays_out() -> None:
+    """L-5."""
     payload = bytearray(first_payload(BOARD, LISTENING, WALL_S))
     payload[0] = 2
     assert_stays_out(begin(BOARD, True, seeded("newer")).write_message(bytes(payload)))
@@ -126,6 +132,7 @@ def test_a_first_message_with_one_wrong_bit_stays_out(bit: int) -> None:
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """L-6."""
     monkeypatch.setattr(limits, "REPLAYS_REMEMBERED_MAX", 3)
     doorkeeper = Doorkeeper()
     messages = [first_message(name=str(number)) for number in range(5)]
@@ -138,6 +145,7 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(
 
 
 def test_both_ends_of_a_connection_name_the_listener_alike() -> None:
+    """L-4."""
     assert packed_host("::ffff:10.0.0.1") == packed_host("10.0.0.1")
     assert packed_host("fe80::1%eth0") == packed_host("fe80::1%3") == packed_host("fe80:0::1")
     with pytest.raises(Refused) as refused:

@@ -163,6 +163,7 @@ def test_the_greatest_ids_add_up_without_carrying_into_each_other() -> None:
 
 
 def test_the_fingerprint_of_nothing_is_that_of_sum_and_count_zero() -> None:
+    """R-4."""
     assert EntryIndex().fingerprint() == EMPTY_FINGERPRINT == sha256(bytes(33)).digest()[:16]
     assert index_of(random_items(3, 10)).fingerprint(4, 4) == EMPTY_FINGERPRINT
 

@@ -73,6 +73,7 @@ def assert_refused(state: HandshakeState, message: bytes) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["protocol_name"])
 def test_both_sides_speak_every_vector_to_the_byte(vector):
+    """L-1."""
     sides = [vector_handshake(vector, "init"), vector_handshake(vector, "resp")]
     messages = [
         (bytes.fromhex(m["payload"]), bytes.fromhex(m["ciphertext"])) for m in vector["messages"]
@@ -151,6 +152,7 @@ def test_a_first_message_under_another_key_is_refused():
 
 
 def test_a_first_message_with_another_prologue_is_refused():
+    """L-1."""
     message = handshake(True, prologue=b"another").write_message(b"hello")
     assert_refused(handshake(False), message)
 
@@ -213,6 +215,7 @@ def test_arbitrary_bytes_give_a_payload_or_the_documented_refusal(pattern, messa
 
 @pytest.mark.parametrize("point", LOW_ORDER, ids=bytes.hex)
 def test_a_low_order_point_is_refused_by_the_initiator(point):
+    """L-3."""
     initiator = HandshakeState("NN", True, b"", [], random.Random(0).randbytes)
     initiator.write_message()
     assert_refused(initiator, point + bytes(16))
@@ -220,6 +223,7 @@ def test_a_low_order_point_is_refused_by_the_initiator(point):
 
 @pytest.mark.parametrize("point", LOW_ORDER, ids=bytes.hex)
 def test_a_low_order_point_is_refused_by_the_responder_when_it_is_used(point):
+    """L-3."""
     responder = HandshakeState("NN", False, b"", [], random.Random(0).randbytes)
     responder.read_message(point)
     with pytest.raises(Refused) as refused:

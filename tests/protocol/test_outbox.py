@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from protocol import limits
 from protocol.chance import Chance
 from protocol.outbox import Outbox
@@ -23,6 +25,7 @@ def test_without_peers_nothing_is_handed_and_nothing_is_lost() -> None:
 
 
 def test_an_entry_goes_to_one_peer_and_then_waits_for_a_time_in_the_range() -> None:
+    """O-2."""
     for seed in range(20):
         waiting = Outbox(Chance(seeded(f"outbox {seed}")))
         entry = written("once")
@@ -36,6 +39,7 @@ def test_an_entry_goes_to_one_peer_and_then_waits_for_a_time_in_the_range() -> N
 
 
 def test_the_next_time_it_goes_to_another_peer_where_there_is_one() -> None:
+    """O-2."""
     waiting = outbox()
     waiting.add(written("again"), 0)
     links, now_ms = [], 0
@@ -43,7 +47,7 @@ def test_the_next_time_it_goes_to_another_peer_where_there_is_one() -> None:
         links += [link for link, _ in waiting.due([1, 2, 3], now_ms)]
         now_ms += MOST_MS
     assert len(links) == 20
-    assert all(link != after for link, after in zip(links, links[1:], strict=False))
+    assert all(link != after for link, after in itertools.pairwise(links))
     assert set(links) == {1, 2, 3}
     assert [link for link, _ in waiting.due([links[-1]], now_ms)] == [links[-1]]
 
@@ -68,6 +72,7 @@ def test_an_entry_added_twice_waits_once() -> None:
 
 
 def test_what_the_board_would_not_keep_is_given_up() -> None:
+    """O-6."""
     waiting = outbox()
     entry = written("old")
     waiting.add(entry, 0)

@@ -40,6 +40,7 @@ def test_each_persona_has_its_own_key() -> None:
 
 
 def test_entries_of_a_persona_form_a_log_in_one_thread() -> None:
+    """P-1, P-2."""
     persona = writer()
     opening = written("first", persona=persona)
     persona = persona.after(opening)
@@ -78,6 +79,7 @@ def test_no_work_is_done_for_a_board_that_wants_none() -> None:
 
 
 def test_thread_and_parent_go_together() -> None:
+    """P-1."""
     with pytest.raises(Misuse):
         draft_post(BOARD, writer(), "answer", bytes(32), WALL_S, seeded("draft"))
     with pytest.raises(Misuse):
@@ -107,6 +109,7 @@ def test_the_time_of_an_entry_is_no_finer_than_ten_minutes() -> None:
 
 
 def test_a_name_is_a_colour_and_an_animal_of_key_and_thread() -> None:
+    """P-3."""
     key, thread = bytes(32), bytes(range(32))
     colour, animal = persona_name(key, thread).split(" ")
     assert colour in COLOURS and animal in ANIMALS
@@ -116,6 +119,7 @@ def test_a_name_is_a_colour_and_an_animal_of_key_and_thread() -> None:
 
 
 def test_the_words_are_64_and_64_and_all_different() -> None:
+    """P-4."""
     for words in (COLOURS, ANIMALS):
         assert len(set(words)) == len(words) == 64
         assert all(word.isascii() and word.islower() for word in words)

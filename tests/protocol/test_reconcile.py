@@ -120,6 +120,7 @@ def refusal(message: bytes, index: EntryIndex | None = None) -> Reason:
 
 @all_cases
 def test_the_responder_sends_the_transcript_to_the_byte(case: dict[str, Any]) -> None:
+    """R-4, R-7, R-8, R-9, R-10."""
     index = case_index(case, "missing_at_responder")
     for asked, answered in zip(case["messages"][::2], case["messages"][1::2], strict=True):
         assert respond(index, bytes.fromhex(asked), case["frame_size_limit"]).hex() == answered
@@ -127,6 +128,7 @@ def test_the_responder_sends_the_transcript_to_the_byte(case: dict[str, Any]) ->
 
 @all_cases
 def test_the_initiator_sends_the_transcript_and_learns_the_lists(case: dict[str, Any]) -> None:
+    """R-7, R-8, R-9, R-10."""
     index = case_index(case, "missing_at_initiator")
     initiator = Initiator(index, case["frame_size_limit"])
     sent, have, need = [initiator.start().hex()], [], []
@@ -143,6 +145,7 @@ def test_the_initiator_sends_the_transcript_and_learns_the_lists(case: dict[str,
 
 @pytest.mark.parametrize(("count", "modes"), [(31, [ID_LIST]), (32, [FINGERPRINT] * 16)])
 def test_fewer_than_32_entries_are_listed_instead_of_split(count: int, modes: list[int]) -> None:
+    """R-7."""
     message = Initiator(index_of(random_items(8, count, 9))).start()
     assert [mode for _, mode, _ in _Reader(message, 1).ranges()] == modes
 
@@ -229,7 +232,7 @@ def test_entries_that_come_during_the_exchange_disturb_nothing_else(
 
 def test_a_range_left_out_of_a_full_answer_is_not_forgotten() -> None:
     """Early ids fill the frame; then comes a range that the initiator says is empty and that
-    isn't here. The answer's last fingerprint must not match the initiator's nothing."""
+    isn't here. The answer's last fingerprint must not match the initiator's nothing (R-11)."""
     late = [(1000 + i, bytes([i]) * 32) for i in range(10)]
     early = random_items(4, 120, 499)
     asked = encode_ranges(
@@ -319,6 +322,7 @@ def test_impossible_options_are_misuse() -> None:
 
 @pytest.mark.parametrize("version", [0x60, 0x62, 0x6F])
 def test_another_version_is_answered_with_ours_and_ends_the_initiator(version: int) -> None:
+    """R-6."""
     message = bytes([version]) + b"whatever"
     assert respond(EntryIndex(), message) == b"\x61"
     with pytest.raises(Refused) as refused:
@@ -328,10 +332,12 @@ def test_another_version_is_answered_with_ours_and_ends_the_initiator(version: i
 
 @pytest.mark.parametrize("first", [0x00, 0x5F, 0x70, 0xFF])
 def test_what_is_no_version_is_refused(first: int) -> None:
+    """R-5."""
     assert refusal(bytes([first])) is Reason.RECONCILE_VERSION
 
 
 def test_an_answer_without_ranges_ends_the_exchange() -> None:
+    """R-9."""
     assert Initiator(EntryIndex()).receive(b"\x61") == (None, [], [])
 
 
@@ -382,6 +388,7 @@ def test_ranges_round_trip(drawn: list[tuple[Bound, tuple[int, bytes]]]) -> None
     ],
 )
 def test_each_broken_rule_has_its_reason(message: str, reason: Reason) -> None:
+    """R-5."""
     assert refusal(bytes.fromhex(message)) is reason
 
 
@@ -395,6 +402,7 @@ def test_each_broken_rule_has_its_reason(message: str, reason: Reason) -> None:
     ],
 )
 def test_empty_ranges_and_the_farthest_bounds_are_in_order(message: str) -> None:
+    """R-5."""
     index = index_of(random_items(7, 100, 50))
     assert respond(index, bytes.fromhex(message)) == b"\x61"
     assert Initiator(index).receive(bytes.fromhex(message)) == (None, [], [])
@@ -441,6 +449,7 @@ def test_mutated_messages_raise_only_documented_reasons(data: st.DataObject, lim
 
 
 def test_a_limited_answer_stays_limited_however_much_is_asked() -> None:
+    """R-10."""
     index = index_of([(t, sha256(b"%d" % t).digest()) for t in range(20_000)])
     limit = limits.RECONCILE_BYTES_MAX
     wrong = [Range(Bound(t, b""), FINGERPRINT, bytes(16)) for t in range(0, 20_000, 8)]

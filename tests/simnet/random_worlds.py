@@ -15,14 +15,14 @@ BOARD = Descriptor("test", work_bits=0)
 class RandomWorld:
     """Hosts that post, answer, retract, forget, fork, crash and are cut off, at random.
 
-    :ivar written: each entry that a host acknowledged to its user.
+    :ivar written: each entry that a host acknowledged to its user; one that a crash cut off before
+        that is nobody's.
     """
 
     def __init__(self, seed: int, faults: Faults = ROUGH, hosts_max: int = 7) -> None:
         self.world = World(seed, faults)
         self.random = self.world.random("actions")
         self.hosts = self.world.add_hosts(self.random.randint(2, hosts_max), BOARD)
-        self.written: list[Entry] = []
         self.forgetting: list[tuple[Host, Entry]] = []
         self._personas: list[tuple[Host, Entry, Persona]] = []
 
@@ -54,17 +54,27 @@ class RandomWorld:
                 host.start()
 
     def has_converged(self) -> bool:
-        """Whether all have the same entries, and every own entry came back."""
+        """Whether all have the same entries, and every own entry came back that anybody wants."""
         sets = [host.ids() for host in self.hosts]
         return all(ids == sets[0] for ids in sets) and not any(
-            disk.outbox for host in self.hosts for disk in host.disks.values()
+            self._is_wanted(identifier, host)
+            for host in self.hosts
+            for identifier in host.disk().outbox
         )
+
+    def _is_wanted(self, identifier: bytes, author: Host) -> bool:
+        # What everybody else has forgotten can't come back: its author alone keeps it.
+        others = [host for host in self.hosts if host is not author]
+        return any(identifier not in host.disk().forgotten for host in others)
 
     def _some_host(self) -> Host:
         return self.random.choice(self.hosts)
 
+    @property
+    def written(self) -> list[Entry]:
+        return [entry for host in self.hosts for entry in host.acknowledged]
+
     def _keep(self, host: Host, entry: Entry, persona: Persona) -> None:
-        self.written.append(entry)
         self._personas.append((host, entry, persona))
 
     def _post(self) -> None:

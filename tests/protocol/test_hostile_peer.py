@@ -1,0 +1,255 @@
+"""A peer that is a member and means harm: nothing it says makes the core raise, fill up, or fail
+somebody else.
+
+The machine below has one node, one hostile peer that comes back however often it is hung up on, and
+a disk that answers when it likes. After each step all tables are within their limits; at the end an
+honest peer, and a second one, use the node as if nothing had been.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from protocol import inputs, limits
+from protocol.effects import Store
+from protocol.frames import encode_message
+from protocol.link import Link
+from protocol.messages import (
+    Address,
+    Announce,
+    Answer,
+    Ask,
+    Bye,
+    Entries,
+    Hand,
+    Hello,
+    Message,
+    Nudge,
+    Want,
+    encode_body,
+    kind_of,
+)
+from tests.protocol.test_messages import messages
+from tests.protocol.wired import (
+    BOARD,
+    OTHER_BOARD,
+    WALL_S,
+    Host,
+    Speaker,
+    badly_signed,
+    encoded,
+    item,
+    many,
+    wire,
+    written,
+)
+
+STORED = many(5)
+HEADLESS = written("its payload is lacking")
+PEERS = tuple(Address(f"10.5.0.{number}", 4000) for number in range(3))
+RIGHT = [
+    *STORED,
+    HEADLESS,
+    *(written(f"right {number}") for number in range(5)),
+    written("right, then forgotten")._replace(payload=None),
+]
+#: Wrong for now; in an hour nothing is wrong with it.
+EARLY = written("early", wall_s=WALL_S + 3600)
+WRONG = [
+    *(badly_signed(written(f"wrong {number}")) for number in range(3)),
+    written("wrong payload")._replace(payload=b"x"),
+    written("of another board", board=OTHER_BOARD),
+    written("late", wall_s=WALL_S - 40 * 86400),
+]
+ENTRIES = [*RIGHT, HEADLESS._replace(payload=None), EARLY, *WRONG]
+entries = st.sampled_from(ENTRIES)
+known_ids = entries.map(lambda entry: entry.id)
+numbers = st.integers(0, 6)
+#: Messages that mean something to this node, besides any at all.
+meant: st.SearchStrategy[Message] = st.one_of(
+    st.builds(Announce, st.lists(entries.map(item), min_size=1, max_size=8)),
+    st.builds(Want, numbers, st.lists(known_ids, min_size=1, max_size=8)),
+    st.builds(Entries, numbers, st.booleans(), st.lists(entries.map(wire), max_size=6)),
+    st.builds(Hand, entries.map(wire)),
+    st.builds(Ask, st.sampled_from([b"\x61", b"\x61\x00\x00\x02\x00"])),
+    st.builds(Answer, st.sampled_from([b"\x61", b"\x61\x00\x00\x02\x00"])),
+    st.just(Nudge()),
+    st.builds(Bye, st.integers(0, 255)),
+)
+
+
+class HostilePeer(RuleBasedStateMachine):
+    """What one hostile member can do to one node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        stored = [*STORED, HEADLESS._replace(payload=None)]
+        self.host = Host(stored=stored, lacking=(HEADLESS.id,), addresses=PEERS)
+        self.links = 0
+        self.requested: list[Want] = []
+        self.speaker = self.come_in()
+
+    def come_in(self) -> Speaker:
+        self.links += 1
+        speaker = Speaker(self.host, self.links)
+        speaker.dial()
+        return speaker
+
+    def say(self, stream: bytes) -> None:
+        if self.speaker.reason is not None:
+            self.speaker = self.come_in()
+            self.speaker.greet()
+        self.speaker.say_stream(stream)
+        self.requested += [m for m in self.speaker.take() if isinstance(m, Want)]
+        del self.requested[:-5]
+
+    @rule()
+    def greet(self) -> None:
+        self.say(encoded(Hello(self.speaker.instance, 4000)))
+
+    @rule(told=messages)
+    def say_anything_well_formed(self, told: Message) -> None:
+        self.say(encoded(told))
+
+    @rule(told=st.lists(meant, min_size=1, max_size=4))
+    def say_something_that_is_meant(self, told: list[Message]) -> None:
+        self.say(b"".join(map(encoded, told)))
+
+    @precondition(lambda self: self.requested)
+    @rule(data=st.data())
+    def answer_a_request(self, data: st.DataObject) -> None:
+        want = data.draw(st.sampled_from(self.requested))
+        right = [entry for entry in ENTRIES if entry.id in want.ids]
+        given_ = data.draw(st.lists(st.sampled_from(right or ENTRIES), max_size=4))
+        told = Entries(want.request, data.draw(st.booleans()), list(map(wire, given_)))
+        self.say(encoded(told))
+
+    @rule(told=meant, at=st.integers(0, 200), byte=st.integers(0, 255))
+    def say_something_with_a_wrong_byte(self, told: Message, at: int, byte: int) -> None:
+        body = bytearray(encode_body(told))
+        body[at % len(body)] = byte
+        self.say(encode_message(kind_of(told), bytes(body)))
+
+    @rule(kind=st.integers(0, 255), body=st.binary(max_size=80))
+    def say_anything(self, kind: int, body: bytes) -> None:
+        self.say(encode_message(kind, body))
+
+    @rule(stream=st.binary(max_size=40))
+    def say_a_stream_that_is_no_messages(self, stream: bytes) -> None:
+        self.say(stream)
+
+    @rule(data=st.binary(max_size=600))
+    def send_bytes_that_are_no_frames(self, data: bytes) -> None:
+        self.speaker.say_bytes(data)
+
+    @rule(data=st.binary(max_size=200))
+    def knock_as_a_stranger(self, data: bytes) -> None:
+        self.links += 1
+        stranger = Speaker(self.host, self.links)
+        stranger.connect()
+        stranger.say_bytes(data)
+        assert stranger.wire_heard == b""
+
+    @rule()
+    def be_dialled(self) -> None:
+        if self.host.dials:
+            dial = self.host.dials.pop()
+            self.links += 1
+            self.speaker = Speaker(self.host, self.links)
+            self.speaker.be_dialled(dial.address)
+            self.speaker.take()
+
+    @rule()
+    def leave_and_come_back(self) -> None:
+        self.speaker.leave()
+        self.speaker = self.come_in()
+        self.speaker.greet()
+
+    @rule()
+    def come_twice(self) -> None:
+        instance = self.speaker.instance
+        self.speaker = self.come_in()
+        self.say(encoded(Hello(instance, 4000)))
+
+    @rule(count=st.integers(1, 5))
+    def some_work_is_done(self, count: int) -> None:
+        for _ in range(count):
+            if self.host.pending:
+                self.host.answer(self.host.pending[0])
+        self.host.send_out()
+
+    @rule()
+    def a_write_fails(self) -> None:
+        for work in list(self.host.pending):
+            if isinstance(work, Store):
+                self.host.pending.remove(work)
+                self.host.feed(inputs.StoreFailed(work.token))
+
+    @rule(text=st.text(max_size=5))
+    def an_own_entry_is_published(self, text: str) -> None:
+        self.host.feed(inputs.Publish(BOARD.id, written(f"own {text}")))
+
+    @rule(span_ms=st.sampled_from([1, 50, 1_000, 20_000, 60_000, 600_000]))
+    def time_passes(self, span_ms: int) -> None:
+        self.host.pass_ms(span_ms)
+
+    @invariant()
+    def all_tables_are_within_their_limits(self) -> None:
+        gossip = self.host.node.boards[BOARD.id]
+        fetcher, links = gossip.fetcher, self.host.node.links
+        assert len(gossip.links) <= limits.LINKS_PER_BOARD_MAX
+        unopened = [link for link in links.values() if not link.is_open and not link.is_dialled]
+        assert len(unopened) <= limits.LINKS_UNPROVEN_MAX
+        assert fetcher.wanted <= limits.WANTED_MAX
+        in_flight_max = limits.REQUESTS_PER_LINK_MAX * limits.REQUEST_IDS * len(gossip.links)
+        assert len(fetcher.arriving) <= limits.ARRIVING_MAX + in_flight_max
+        assert set(gossip._echo) <= fetcher.arriving
+        assert len(gossip._lacking) <= limits.LACKING_MAX
+        assert len(gossip._deferred) <= limits.DEFERRED_MAX
+        assert len(gossip.outbox) <= limits.OUTBOX_MAX
+        assert len(gossip.directory) <= limits.ADDRESSES_PER_BOARD_MAX
+        assert len(gossip.directory._dialling) <= limits.DIALS_AT_ONCE_MAX
+        assert 0 <= gossip._dialled <= limits.LINKS_DIALLED_TARGET
+        for link in links.values():
+            self.check_link(link)
+
+    def check_link(self, link: Link) -> None:
+        assert link.unsent_bytes <= limits.SEND_BYTES_MAX
+        assert len(link.asked_for) <= limits.REQUESTS_PER_LINK_MAX + 2
+        assert len(link.announcing) <= limits.ANNOUNCE_QUEUE_MAX + 1
+        assert len(link.have) <= limits.ANNOUNCE_ITEMS_MAX + 1
+
+    @invariant()
+    def nothing_wrong_is_stored_and_nothing_stored_is_lost(self) -> None:
+        assert not {entry.id for entry in WRONG} & set(self.host.disk)
+        index = self.host.node.boards[BOARD.id].index
+        assert set(index.ids()) <= set(self.host.disk)
+        assert {entry.id for entry in STORED} <= set(index.ids())
+
+    def teardown(self) -> None:
+        self.host.work()
+        self.host.pass_ms(60_000)
+        self.speaker.leave()
+        giver = self.host.meet(10_001)
+        other = Speaker(self.host, 10_002)
+        other.dial()
+        other.greet()
+        other.take()
+        entry = written("honest", wall_s=self.host.wall_s)
+        giver.say(Hand(wire(entry)))
+        self.host.work()
+        self.host.pass_ms(limits.ANNOUNCE_JITTER_MS_MAX)
+        announced = [m for m in other.take() if isinstance(m, Announce)]
+        assert [item(entry)] in [message.items for message in announced]
+        other.say(Want(77, [STORED[0].id, entry.id]))
+        self.host.work()
+        assert Entries(77, True, [wire(STORED[0]), wire(entry)]) in other.take()
+        assert giver.reason is None and other.reason is None
+
+
+TestHostilePeer = HostilePeer.TestCase
+TestHostilePeer.settings = settings(
+    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+)
