@@ -135,7 +135,7 @@ async def serve(
     home.write_token(token)
     try:
         task_status.started(token)
-        await trio.serve_listeners(connections.handle, listeners)
+        await trio.serve_listeners(connections.answer, listeners)
     finally:
         home.remove_token(token)
 
@@ -146,7 +146,7 @@ class _Connections:
         self._callee = callee
         self._open = 0
 
-    async def handle(self, stream: trio.SocketStream) -> None:
+    async def answer(self, stream: trio.SocketStream) -> None:
         """One connection, from its first line to its end; nothing of it gets out of here."""
         if self._open >= CONNECTIONS_MAX:
             await trio.aclose_forcefully(stream)

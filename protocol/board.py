@@ -88,14 +88,17 @@ def _check_range(what: str, value: object, least: int, most: int) -> None:
         raise Refused(Reason.BOARD_FIELD, f"{what} must be {least} to {most}")
 
 
+#: Not "unassigned": what that is depends on the reader's version of Unicode.
+_UNSHOWN = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+
+
 def is_board_name(name: object) -> bool:
-    """Whether ``name`` can be shown on one line without tricks (Unicode categories C*, Zl, Zp)."""
+    """Whether ``name`` can be shown on one line without tricks (SPEC.md, B-4)."""
     return (
         type(name) is str
         and 1 <= len(name) <= limits.BOARD_NAME_CHARACTERS_MAX
         and name == name.strip()
-        and all(unicodedata.category(c)[0] != "C" for c in name)
-        and not any(unicodedata.category(c) in ("Zl", "Zp") for c in name)
+        and not any(unicodedata.category(c) in _UNSHOWN for c in name)
     )
 
 

@@ -71,6 +71,8 @@ HANDSHAKE_SKEW_S_MAX = 3600
 #: First messages remembered against replay. An outsider can't add to them. Guess.
 REPLAYS_REMEMBERED_MAX = 65_536
 LINKS_UNPROVEN_MAX = 64
+#: One host can't take all of them from the others: as many as it may have boards, with room.
+LINKS_UNPROVEN_PER_HOST_MAX = 32
 LINKS_PER_BOARD_MAX = 32
 #: Up to so many peers are dialled; a smaller board is linked completely. After the active views of
 #: HyParView (DSN 2007: log10(n) + 1, 5 for 10,000 nodes), a little more against eclipses.

@@ -196,10 +196,7 @@ class Node:
         gossip = None
         if opened.board_id is not None:
             gossip = self.boards.get(opened.board_id)
-        is_unwelcome = (opened.board_id is not None and gossip is None) or (
-            opened.board_id is None and self._count_unproven() >= limits.LINKS_UNPROVEN_MAX
-        )
-        if is_unwelcome:
+        if self._is_full_for(opened) if opened.board_id is None else gossip is None:
             self.emit(HangUp(opened.link, Reason.LINK_FULL))
             return
         link = Link(
@@ -221,9 +218,18 @@ class Node:
             patience_ms = self.chance.between(limits.SILENCE_MS_RANGE)
         self.timers.set((Due.HANDSHAKE, link.number), now.mono_ms + patience_ms)
 
-    def _count_unproven(self) -> int:
+    def _is_full_for(self, stranger: inputs.LinkOpened) -> bool:
+        """Whether too many have not proved membership yet, in all or from that host."""
         # A member that does not say hello counts as well, or it could hold any number of them.
-        return sum(not link.is_open and not link.is_dialled for link in self.links.values())
+        unproven = [
+            link.remote.host
+            for link in self.links.values()
+            if not link.is_open and not link.is_dialled
+        ]
+        return (
+            len(unproven) >= limits.LINKS_UNPROVEN_MAX
+            or unproven.count(stranger.remote.host) >= limits.LINKS_UNPROVEN_PER_HOST_MAX
+        )
 
     def _handle_bytes_received(self, received: inputs.BytesReceived, now: Now) -> None:
         link = self.links.get(received.link)

@@ -14,8 +14,10 @@ from random import Random
 
 from protocol import handshake
 from protocol.board import Board, Descriptor
+from protocol.entry import Entry
 from protocol.gossip import Gossip
 from protocol.handshake import Begin
+from simnet import cheap
 from simnet.faults import CALM, Faults
 from simnet.host import Host
 from simnet.network import Network
@@ -34,7 +36,7 @@ class World:
     :param faults: what goes wrong; may be replaced while the world runs.
     :param topology: who can reach whom; a LAN if not given.
     :param make_board: the machine of each board: how entries are published (simnet.strategies).
-    :param begin: the handshake of links: the real one, or a cheap one of the same sizes.
+    :param ciphers: "real", or "cheap" for stand-ins of the same sizes (:mod:`simnet.cheap`).
     :ivar now_us: virtual microseconds since the start.
     :ivar events: how many have happened.
     """
@@ -45,13 +47,17 @@ class World:
         faults: Faults = CALM,
         topology: Topology | None = None,
         make_board: type[Gossip] = Gossip,
-        begin: Begin = handshake.begin,
+        ciphers: str = "real",
     ) -> None:
         self.seed = seed
         self.faults = faults
         self.topology = topology or lan(_PLACES)
         self.make_board = make_board
-        self.begin = begin
+        self.ciphers = ciphers
+        self.begin: Begin = cheap.begin if ciphers == "cheap" else handshake.begin
+        self.is_signed: Callable[[Entry], bool] = (
+            cheap.Signatures() if ciphers == "cheap" else cheap.is_signed
+        )
         self.now_us = 0
         self.events = 0
         self.hosts: list[Host] = []

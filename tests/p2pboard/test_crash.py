@@ -44,9 +44,7 @@ class RunningNode:
 
     async def start(self, *words: str) -> str:
         """Start; where it listens."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        listen = ("--no-mdns", "--listen", "127.0.0.1:0")
-        self.process = subprocess.Popen(command(self.home, "run", *listen, *words), **quiet)
+        self.spawn("--no-mdns", "--listen", "127.0.0.1:0", *words)
         with trio.fail_after(STARTED_SECONDS_MAX):
             while True:
                 with suppress(local.NoNode, Failure):
@@ -54,6 +52,13 @@ class RunningNode:
                     if status["running"]:
                         return str(status["listening"])
                 await trio.sleep(0.02)
+
+    def spawn(self, *words: str) -> None:
+        self.process = subprocess.Popen(
+            command(self.home, "run", *words),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def kill(self) -> None:
         """As if the power went, but for the disk's own cache."""

@@ -184,7 +184,7 @@ async def test_who_says_nothing_is_hung_up_on(
     connections = local._Connections(Token(1, bytes(32)), callee)
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(connections.handle, theirs)
+        nursery.start_soon(connections.answer, theirs)
         assert await ours.receive_some() == b""
     assert trio.current_time() >= local.PROOF_S_MAX
 
@@ -194,10 +194,10 @@ async def test_connections_are_bounded(home: Home, callee: Callee) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(local.CONNECTIONS_MAX):
             _, theirs = trio.testing.memory_stream_pair()
-            nursery.start_soon(connections.handle, theirs)
+            nursery.start_soon(connections.answer, theirs)
         await trio.testing.wait_all_tasks_blocked()
         ours, theirs = trio.testing.memory_stream_pair()
-        nursery.start_soon(connections.handle, theirs)
+        nursery.start_soon(connections.answer, theirs)
         assert await ours.receive_some() == b""
         nursery.cancel_scope.cancel()
 

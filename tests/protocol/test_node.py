@@ -183,6 +183,16 @@ def test_strangers_hold_a_bounded_number_of_connections_and_members_are_not_amon
     assert Speaker(host, 2001).connect() == []
 
 
+def test_one_stranger_leaves_places_for_others() -> None:
+    """L-8."""
+    host = Host()
+    greedy = Address("10.0.9.9", 50_000)
+    for link in range(limits.LINKS_UNPROVEN_PER_HOST_MAX):
+        assert Speaker(host, link, remote=greedy).connect() == []
+    assert Speaker(host, 2000, remote=greedy).connect() == [HangUp(2000, Reason.LINK_FULL)]
+    assert Speaker(host, 2001).connect() == []
+
+
 def test_members_that_never_say_hello_are_bounded_too_and_hung_up_on() -> None:
     """L-8, L-9."""
     host = Host()

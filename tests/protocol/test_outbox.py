@@ -45,11 +45,24 @@ def test_the_next_time_it_goes_to_another_peer_where_there_is_one() -> None:
     links, now_ms = [], 0
     for _ in range(20):
         links += [link for link, _ in waiting.due([1, 2, 3], now_ms)]
-        now_ms += MOST_MS
+        now_ms = waiting.next_ms() or 0
     assert len(links) == 20
     assert all(link != after for link, after in itertools.pairwise(links))
     assert set(links) == {1, 2, 3}
     assert [link for link, _ in waiting.due([links[-1]], now_ms)] == [links[-1]]
+
+
+def test_patience_doubles_with_each_try_up_to_a_bound() -> None:
+    waiting = outbox()
+    waiting.add(written("not wanted"), 0)
+    now_ms = 0
+    for tries in range(12):
+        assert waiting.due([1], now_ms)
+        doubled = 1 << min(tries, limits.REHAND_DOUBLINGS_MAX)
+        next_ms = waiting.next_ms()
+        assert next_ms is not None
+        assert doubled * LEAST_MS <= next_ms - now_ms <= doubled * MOST_MS
+        now_ms = next_ms
 
 
 def test_what_came_back_is_ours_once_and_not_handed_again() -> None:

@@ -80,7 +80,7 @@ def exchange(
     rounds_max: int = 20,
     between: Callable[[int], None] = lambda round_: None,
 ) -> tuple[list[bytes], list[bytes]]:
-    """Run to the end; (have, need), and that nothing of ours is reported twice, nor rounds are many."""
+    """Run to the end; (have, need). Nothing of ours is reported twice, nor are rounds many."""
     have: list[bytes] = []
     need: list[bytes] = []
     message: bytes | None = initiator.start()

@@ -1,0 +1,267 @@
+"""The project's own vectors: each comes out as it says, and each reason has one.
+
+The faults are named by rule in the files; see ``tests/vectors/generate.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import handshake
+from protocol.board import (
+    Board,
+    Descriptor,
+    decode_descriptor,
+    decode_invite,
+    encode_descriptor,
+    encode_invite,
+)
+from protocol.directory import presence_tag
+from protocol.entry import check_signature, decode_entry, entry_id
+from protocol.errors import Reason, Refused
+from protocol.frames import FrameOpener, FrameSealer, MessageSplitter, sealed_sizes
+from protocol.handshake import Doorkeeper
+from protocol.limits import MESSAGE_BODY_BYTES_MAX
+from protocol.messages import Address, MessageKind, decode_message
+from protocol.noise import CipherState
+from protocol.persona import persona_name
+from protocol.words import ANIMALS, COLOURS
+from tests.vectors.generate import all_vectors, own_files, text_of
+
+FOLDER = Path(__file__).parent.parent / "vectors"
+Vector = dict[str, Any]
+
+#: Reasons that a link's bytes alone can give; the others need a peer's conduct or time.
+LINK_REASONS = {
+    Reason.LINK_HANDSHAKE,
+    Reason.LINK_FRAME_SIZE,
+    Reason.LINK_AUTHENTICATION,
+    Reason.LINK_MESSAGE_MALFORMED,
+    Reason.LINK_MESSAGE_UNKNOWN,
+    Reason.LINK_MESSAGE_TOO_LARGE,
+}
+
+
+def load(path: str) -> Vector:
+    vector: Vector = json.loads((FOLDER / path).read_text(encoding="ascii"))
+    return vector
+
+
+def vectors_in(folder: str, prefix: str = "") -> dict[str, Vector]:
+    return {
+        path.stem: load(f"{folder}/{path.name}")
+        for path in sorted((FOLDER / folder).glob(f"{prefix}*.json"))
+    }
+
+
+ENTRIES, BOARDS, INVITES = vectors_in("entries"), vectors_in("boards"), vectors_in("invites")
+FIRST_MESSAGES = vectors_in("links", "first-message")
+FRAMES = {**vectors_in("links", "frame-"), **vectors_in("links", "message-")}
+FRAMES.pop("frame-sizes")
+
+
+def each(vectors: dict[str, Vector]) -> Any:
+    return pytest.mark.parametrize("vector", vectors.values(), ids=vectors.keys())
+
+
+def unhex(vector: Vector, *names: str) -> list[bytes]:
+    return [bytes.fromhex(vector[name]) for name in names]
+
+
+def outcome_of(judge: Callable[[], object]) -> str:
+    """The slug of the reason for which ``judge`` refuses, else "valid"."""
+    try:
+        judge()
+    except Refused as refused:
+        return refused.reason.slug
+    return "valid"
+
+
+def board_of(vector: Vector) -> Board:
+    return Board.of(decode_descriptor(bytes.fromhex(vector["board"])))
+
+
+def fields_of(descriptor: Descriptor) -> Vector:
+    return {
+        "name": descriptor.name,
+        "secret": descriptor.secret.hex() if descriptor.secret else None,
+        "retention_days": descriptor.retention_days,
+        "payload_bytes_max": descriptor.payload_bytes_max,
+        "work_bits": descriptor.work_bits,
+        "pace": int(descriptor.pace),
+    }
+
+
+# --- Each vector ----------------------------------------------------------------------------------
+
+
+@each(ENTRIES)
+def test_an_entry_comes_out_as_its_vector_says(vector: Vector) -> None:
+    board = board_of(vector)
+    raw, signature = unhex(vector, "header", "signature")
+    payload = None if vector["payload"] is None else bytes.fromhex(vector["payload"])
+
+    def judge() -> None:
+        entry = decode_entry(board, raw, signature, payload, vector["wall_s"])
+        check_signature(entry)
+        read = {k: v.hex() if type(v) is bytes else v for k, v in entry.header._asdict().items()}
+        assert read == vector["fields"] and entry.payload == payload
+
+    assert outcome_of(judge) == vector["outcome"]
+    assert entry_id(board, raw).hex() == vector["id"]
+
+
+@each(BOARDS)
+def test_a_board_comes_out_as_its_vector_says(vector: Vector) -> None:
+    [raw] = unhex(vector, "descriptor")
+
+    def judge() -> None:
+        descriptor = decode_descriptor(raw)
+        board = Board.of(descriptor)
+        assert fields_of(descriptor) == vector["fields"]
+        assert encode_descriptor(descriptor) == raw
+        for name in ("id", "tag", "link_psk", "discovery_key"):
+            assert getattr(board, name).hex() == vector[name]
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
+@each(INVITES)
+def test_an_invite_comes_out_as_its_vector_says(vector: Vector) -> None:
+    def judge() -> None:
+        invite = decode_invite(vector["link"])
+        assert fields_of(invite.descriptor) == vector["fields"]
+        assert encode_descriptor(invite.descriptor).hex() == vector["descriptor"]
+        assert list(invite.addresses) == vector["addresses"]
+        assert encode_invite(invite) == "".join(vector["link"].lower().split())
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
+@each(FIRST_MESSAGES)
+def test_a_first_message_opens_the_door_or_meets_silence(vector: Vector) -> None:
+    local = Address(*vector["listener"])
+    [first] = unhex(vector, "first")
+
+    def judge() -> None:
+        admitted = Doorkeeper().admit(first, [board_of(vector)], local, vector["wall_s"], bytes_1)
+        admitted[1].write_message(handshake.second_payload())
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
+def bytes_1(size: int) -> bytes:
+    return b"\1" * size
+
+
+@each(FRAMES)
+def test_a_frame_opens_as_its_vector_says(vector: Vector) -> None:
+    key, wire = unhex(vector, "key", "wire")
+    opener = FrameOpener(CipherState(key))
+    before = FrameSealer(CipherState(key))
+    for _ in range(vector.get("frames_before", 0)):
+        opener.feed(before.seal())
+
+    def judge() -> None:
+        stream = opener.feed(wire)
+        for kind, body in MessageSplitter(MESSAGE_BODY_BYTES_MAX).feed(stream):
+            decode_message(kind, body)
+        assert stream.hex() == vector["stream"]
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
+def test_the_handshake_and_the_first_frames_are_the_vectors() -> None:
+    vector = load("links/handshake.json")
+    board, local = board_of(vector), Address(*vector["listener"])
+    dialler_secret, listener_secret = unhex(vector, "dialler_secret", "listener_secret")
+    payload, first, second = unhex(vector, "first_payload", "first", "second")
+    dialler = handshake.begin(board, True, lambda _: dialler_secret)
+    assert handshake.first_payload(board, local, vector["wall_s"]) == payload
+    assert dialler.write_message(payload) == first
+    _, listener = Doorkeeper().admit(
+        first, [board], local, vector["wall_s"], lambda _: listener_secret
+    )
+    assert listener.write_message(handshake.second_payload()) == second
+    dialler.read_message(second)
+    assert dialler.handshake_hash.hex() == vector["handshake_hash"]
+    at_dialler, at_listener = dialler.split(), listener.split()
+    sealers = {"dialler": FrameSealer(at_dialler[0]), "listener": FrameSealer(at_listener[0])}
+    openers = {"dialler": FrameOpener(at_listener[1]), "listener": FrameOpener(at_dialler[1])}
+    for piece in vector["pieces"]:
+        stream, wire = unhex(piece, "stream", "wire")
+        assert sealers[piece["from"]].seal(stream) == wire
+        assert openers[piece["from"]].feed(wire) == stream
+        split = MessageSplitter(MESSAGE_BODY_BYTES_MAX).feed(stream)
+        assert [
+            [MessageKind(kind).name.lower(), kind, body.hex()] for kind, body in split
+        ] == piece["messages"]
+        for kind, body in split:
+            decode_message(kind, body)
+
+
+def test_pieces_are_sealed_as_frames_of_the_vectors_sizes() -> None:
+    for stream_bytes, sizes in load("links/frame-sizes.json")["cases"]:
+        assert sealed_sizes(stream_bytes) == sizes
+
+
+def test_presence_tags_are_the_vectors() -> None:
+    for case in load("presence.json")["cases"]:
+        [salt] = unhex(case, "salt")
+        assert presence_tag(board_of(case), salt).hex() == case["tag"]
+
+
+def test_names_and_their_words_are_the_vectors() -> None:
+    vector = load("names.json")
+    assert (list(COLOURS), list(ANIMALS)) == (vector["colours"], vector["animals"])
+    for case in vector["cases"]:
+        assert persona_name(*unhex(case, "persona", "thread")) == case["name"]
+
+
+# --- All of them ----------------------------------------------------------------------------------
+
+
+def test_the_generator_writes_these_files_and_no_others() -> None:
+    vectors = all_vectors()
+    assert own_files() == set(vectors)
+    for path, vector in vectors.items():
+        assert (FOLDER / path).read_text(encoding="ascii") == text_of(vector), path
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [r for r in Reason if r.name.startswith(("ENTRY_", "BOARD_", "INVITE_"))]
+    + sorted(LINK_REASONS),
+)
+def test_each_reason_has_a_vector(reason: Reason) -> None:
+    folders = {"ENTRY": [ENTRIES], "BOARD": [BOARDS], "INVITE": [INVITES]}
+    places = folders.get(reason.name.split("_")[0], [FIRST_MESSAGES, FRAMES])
+    assert any(v["outcome"] == reason.slug for vectors in places for v in vectors.values())
+
+
+def test_each_faulty_vector_has_a_valid_twin_in_the_same_world() -> None:
+    for vectors in (ENTRIES, BOARDS, INVITES):
+        for name, vector in vectors.items():
+            if vector["outcome"] != "valid":
+                twin = vectors[vector["twin"]]
+                assert twin["outcome"] == "valid", name
+                assert all(twin.get(k) == vector.get(k) for k in ("board", "wall_s")), name
+
+
+def test_no_two_vectors_are_the_same() -> None:
+    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, FRAMES):
+        said = ("about", "rule", "twin", "outcome")
+        cases = [str({k: v for k, v in one.items() if k not in said}) for one in vectors.values()]
+        assert len(set(cases)) == len(cases)
+
+
+def test_the_rules_that_vectors_name_are_in_the_specification() -> None:
+    specification = (FOLDER.parent.parent / "SPEC.md").read_text(encoding="utf-8")
+    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, FRAMES):
+        for name, vector in vectors.items():
+            assert f"**[{vector['rule']}]**" in specification, name
