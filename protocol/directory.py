@@ -75,9 +75,14 @@ class Directory:
                 known.source = max(known.source, source)
                 known.failures, known.due_ms = 0, min(known.due_ms, now_ms)
 
+    @property
+    def dialling(self) -> int:
+        """Dials under way, until their link is open."""
+        return len(self._dialling)
+
     def next_dials(self, links_wanted: int, now_ms: int) -> list[Address]:
         """Addresses to dial now, at random among those that are due."""
-        count = min(links_wanted, limits.DIALS_AT_ONCE_MAX) - len(self._dialling)
+        count = min(links_wanted, limits.DIALS_AT_ONCE_MAX - len(self._dialling))
         busy = self._busy_nodes()
         picked: list[Address] = []
         for address in self._chance.shuffled(list(self._records)):
@@ -116,15 +121,18 @@ class Directory:
             return
         self._dialling.discard(address)
         self._linked[link] = address
-        record = self._records.get(address)
-        if record is not None:
-            record.failures = 0
 
-    def on_closed(self, link: int, now_ms: int) -> None:
-        """The link is gone; its address may be dialled again after a short while."""
+    def on_closed(self, link: int, now_ms: int, is_full: bool = False) -> None:
+        """The link is gone; its address may be dialled again after a short while, or, where the
+        peer had no place for us, with growing patience."""
         address = self._linked.pop(link, None)
-        record = self._records.get(address) if address else None
-        if record is not None:
+        if address is None:
+            return
+        if is_full:
+            self.on_failed(address, now_ms)
+        elif address in self._records:
+            record = self._records[address]
+            record.failures = 0
             record.due_ms = now_ms + self._chance.between((1_000, 3_000))
 
     def on_same_node(self, address: Address | None, other: Address | None) -> None:

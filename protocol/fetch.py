@@ -35,18 +35,27 @@ class _Source:
 class Fetcher:
     """A small machine without effects: told who has what, it says what to ask of whom.
 
+    :param arriving_max: entries that may be asked for and not yet on disk, but for a few of each
+        link.
     :ivar arriving: ids between the network and the disk.
     :ivar fetched: entries got since the last time that nothing was wanted.
     :ivar has_dropped: something did not fit; reconcile again once there is room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arriving_max: int = limits.ARRIVING_MAX) -> None:
         self.arriving: set[bytes] = set()
         self.fetched = 0
         self.has_dropped = False
         self._sources: dict[int, _Source] = {}
         self._holders: dict[bytes, list[int]] = {}
         self._next_request = 0
+        self._arriving_max = arriving_max
+        self._asked = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the way to the disk has no room for one more."""
+        return len(self.arriving) >= self._arriving_max
 
     @property
     def wanted(self) -> int:
@@ -63,6 +72,7 @@ class Fetcher:
         if source is None:
             return []
         ids = [i for request in source.requests.values() for i in request.ids]
+        self._asked -= len(ids)
         return self._pass_on(link, [*ids, *source.queue])
 
     def queued(self, link: int) -> int:
@@ -88,12 +98,16 @@ class Fetcher:
     def next_request(self, link: int, now_ms: int) -> tuple[int, list[bytes]] | None:
         """A request to send to the link, or None while it, or the way to the disk, is full."""
         source = self._sources[link]
-        room = limits.ARRIVING_MAX - len(self.arriving)
-        if room <= 0 or len(source.requests) >= limits.REQUESTS_PER_LINK_MAX:
+        if self.is_full or len(source.requests) >= limits.REQUESTS_PER_LINK_MAX:
             return None
+        room = self._arriving_max - len(self.arriving) - self._asked
+        if not source.requests:
+            # Peers that take their time with what they were asked for must not starve the others.
+            room = max(room, limits.REQUEST_IDS_LEAST)
         ids = self._take_queued(link, min(limits.REQUEST_IDS, room))
         if not ids:
             return None
+        self._asked += len(ids)
         self._next_request = (self._next_request + 1) & 0xFFFFFFFF
         deadline_ms = now_ms + limits.REQUEST_MS_MAX
         source.requests[self._next_request] = Request(dict.fromkeys(ids), deadline_ms)
@@ -119,6 +133,7 @@ class Fetcher:
         asked = self._sources[link].requests[request]
         asked.deadline_ms = now_ms + limits.REQUEST_MS_MAX
         del asked.ids[identifier]
+        self._asked -= 1
         self._holders.pop(identifier, None)
         self.arriving.add(identifier)
         self.fetched += 1
@@ -129,6 +144,7 @@ class Fetcher:
         if not is_last:
             return []
         missing = self._sources[link].requests.pop(request).ids
+        self._asked -= len(missing)
         return self._pass_on(link, missing)
 
     def landed(self, identifier: bytes) -> None:

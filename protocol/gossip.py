@@ -136,10 +136,9 @@ class Gossip:
         self.is_leaving = False
         self.links: dict[int, Link] = {}
         self.directory = Directory(core.chance)
-        self.fetcher = Fetcher()
+        self.fetcher = Fetcher(_arriving_max(opened.board))
         self.outbox = Outbox(core.chance)
         self._core = core
-        self._dialled = 0
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
         self._deferred: dict[bytes, int] = {}
         self._echo: dict[bytes, set[int]] = {}
@@ -202,12 +201,11 @@ class Gossip:
 
     def close_link(self, link: Link, reason: Reason, now: Now) -> None:
         """The link has ended."""
-        if link.is_dialled:
-            self._dialled -= 1
         was_open = self.links.pop(link.number, None) is not None
         if was_open:
             self._core.emit(Tell(LinkDown(self.board.id, link.number, reason)))
-            self.directory.on_closed(link.number, now.mono_ms)
+            is_full = reason is Reason.LINK_FULL
+            self.directory.on_closed(link.number, now.mono_ms, is_full)
             for other in self.fetcher.drop_link(link.number):
                 self._pump(self.links[other], now)
             self._tell_progress()
@@ -224,17 +222,16 @@ class Gossip:
 
     def on_dial_failed(self, address: Address, now: Now) -> None:
         """Nobody answered."""
-        self._dialled -= 1
         self.directory.on_failed(address, now.mono_ms)
         self.dial(now)
 
     def dial(self, now: Now) -> None:
         """Dial until there are as many links as wanted, or nobody is left to try."""
-        wanted = limits.LINKS_DIALLED_TARGET - self._dialled
+        dialled = sum(link.is_dialled for link in self.links.values())
+        wanted = limits.LINKS_DIALLED_TARGET - dialled - self.directory.dialling
         if wanted <= 0 or self.is_leaving:
             return
         for address in self.directory.next_dials(wanted, now.mono_ms):
-            self._dialled += 1
             self._core.emit(Dial(self.board.id, address))
         due_ms = self.directory.next_due_ms()
         if due_ms is not None:
@@ -420,12 +417,16 @@ class Gossip:
             if refused.reason not in _UNTIMELY:
                 raise
             return
+        self._take_hand(link, entry, now)
+
+    def _take_hand(self, link: Link, entry: Entry, now: Now) -> None:
+        """A peer hands over a well-formed entry: keep it and announce it to everybody."""
         is_lacking = entry.payload is not None and entry.id in self._lacking
         if self.index.contains(entry.timestamp, entry.id) and not is_lacking:
             self._announce_to(link, entry, now)
         elif entry.id in self.fetcher.arriving:
             self._echo.setdefault(entry.id, set()).add(link.number)
-        elif len(self.fetcher.arriving) < limits.ARRIVING_MAX:
+        elif not self.fetcher.is_full:
             self._echo[entry.id] = {link.number}
             self.fetcher.unwanted(entry.id)
             self.fetcher.arriving.add(entry.id)
@@ -482,11 +483,13 @@ class Gossip:
 
     def _note_lacking(self, lacking: Sequence[bytes], batch: Batch) -> None:
         for identifier in lacking:
-            if len(self._lacking) < limits.LACKING_MAX:
-                self._lacking[identifier] = None
-                for number in self.links:
-                    if number != batch.sources[identifier]:
-                        self.fetcher.offer(number, [identifier])
+            if len(self._lacking) >= limits.LACKING_MAX:
+                # The oldest may have expired, and nobody seems to have it.
+                del self._lacking[next(iter(self._lacking))]
+            self._lacking[identifier] = None
+            for number in self.links:
+                if number != batch.sources[identifier]:
+                    self.fetcher.offer(number, [identifier])
 
     def want_payloads(self, identifiers: Sequence[bytes], now: Now) -> None:
         """Payloads that were not wanted before are: ask every peer in turn."""
@@ -532,7 +535,7 @@ class Gossip:
         if len(link.announcing) <= limits.ANNOUNCE_QUEUE_MAX:
             link.announcing.append((entry.header.bucket, entry.id))
 
-    def announce_due(self, link: Link) -> None:
+    def announce_due(self, link: Link, now: Now) -> None:
         """Send what has gathered for this peer."""
         items, link.announcing = link.announcing, []
         if len(items) > limits.ANNOUNCE_QUEUE_MAX:
@@ -598,3 +601,9 @@ class Gossip:
 
     def _set(self, due: Due, now: Now, delay_ms: int) -> None:
         self._core.timers.set((due, self.board.id), now.mono_ms + delay_ms)
+
+
+def _arriving_max(board: Board) -> int:
+    """Entries of this board that may be between the network and the disk: bounded in bytes."""
+    entry_bytes_max = limits.HEADER_BYTES_MAX + board.descriptor.payload_bytes_max
+    return min(limits.ARRIVING_MAX, limits.ARRIVING_BYTES_MAX // entry_bytes_max)

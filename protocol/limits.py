@@ -101,6 +101,8 @@ ANNOUNCE_JITTER_MS_MAX = 100
 REQUESTS_PER_LINK_MAX = 4
 #: Ids in one request: a request of these is some 150 KB of short posts, a batch.
 REQUEST_IDS = 256
+#: In the one request that a link may always have, whatever is asked of the others.
+REQUEST_IDS_LEAST = 32
 #: A request without any progress for so long is a peer that does not answer.
 REQUEST_MS_MAX = 20_000
 #: Ids known to be missing and not asked for yet, per board: more are found again by reconciling.
@@ -109,6 +111,8 @@ WANTED_MAX = 16_384
 WANTED_LOW = 2_048
 #: Entries between the network and the disk.
 ARRIVING_MAX = 4_096
+#: The same in bytes, if each were as large as its board allows. Guess.
+ARRIVING_BYTES_MAX = 32 * 1024 * 1024
 #: Peers remembered to have an id that is wanted.
 HOLDERS_MAX = 4
 #: Entries whose payload is asked for around.

@@ -371,7 +371,7 @@ class Node:
             case Due.IDLE:
                 self._idle(link, now)
             case Due.ANNOUNCE:
-                self._gossip_of(link).announce_due(link)
+                self._gossip_of(link).announce_due(link, now)
             case Due.RECONCILE:
                 self._gossip_of(link).reconcile(link)
             case _:

@@ -277,3 +277,19 @@ def test_tags_come_in_an_order_that_says_nothing() -> None:
     """D-2."""
     _, tags = presence_tags([BOARD, OTHER_BOARD], Chance(seeded("order")))
     assert list(tags) == sorted(tags)
+
+
+def test_a_peer_that_is_full_is_dialled_ever_more_rarely() -> None:
+    directory = Directory(Chance(seeded("full")))
+    address = Address("10.0.0.7", 7000)
+    directory.add([address], Source.LAN, 0)
+    now_ms, waits = 0, []
+    for link in range(8):
+        assert directory.next_dials(1, now_ms) == [address]
+        directory.on_linked(link, address)
+        directory.on_closed(link, now_ms, is_full=True)
+        due_ms = directory.next_due_ms()
+        assert due_ms is not None
+        waits.append(due_ms - now_ms)
+        now_ms = due_ms
+    assert waits[-1] > 16 * waits[0]

@@ -111,6 +111,17 @@ def test_a_holder_that_is_gone_is_not_asked() -> None:
     assert three.drop_link(1) == [3]
 
 
+def test_a_link_that_lost_its_turn_with_an_id_does_not_pass_it_on() -> None:
+    both = fetcher(1, 2)
+    both.offer(1, ids(1))
+    request = both.next_request(1, 0)
+    assert request is not None
+    both.unwanted(ids(1)[0])
+    both.offer(2, ids(1))
+    assert both.on_part(1, request[0], True) == []
+    assert both.drop_link(1) == [] and both.next_request(2, 0) == (2, ids(1))
+
+
 def test_an_id_is_asked_once_of_a_link_that_offered_it_again_after_it_came_by_another_way() -> None:
     one = fetcher(1)
     one.offer(1, ids(1))
@@ -199,3 +210,39 @@ def test_whatever_peers_do_every_id_offered_is_queued_asked_or_arriving(
             asked = [i for request in source.requests.values() for i in request.ids]
             assert identifier in [*source.queue, *asked]
             assert identifier not in machine.arriving
+
+
+def test_what_is_asked_for_counts_against_the_way_to_the_disk() -> None:
+    fetcher = Fetcher(arriving_max=300)
+    for link in range(3):
+        fetcher.add_link(link)
+        fetcher.offer(link, [bytes([link]) + i.to_bytes(31, "big") for i in range(400)])
+    sizes = []
+    for link in (0, 0, 1, 1, 2, 2):
+        request = fetcher.next_request(link, 0)
+        sizes.append(len(request[1]) if request else 0)
+    # The first takes nearly all; each other has its one small request, and no second.
+    assert sizes == [
+        limits.REQUEST_IDS,
+        300 - limits.REQUEST_IDS,
+        limits.REQUEST_IDS_LEAST,
+        0,
+        limits.REQUEST_IDS_LEAST,
+        0,
+    ]
+    fetcher.drop_link(0)
+    assert fetcher.next_request(1, 0) is not None
+
+
+def test_room_comes_back_with_every_way_that_a_request_ends() -> None:
+    fetcher = Fetcher(arriving_max=64)
+    fetcher.add_link(1)
+    for round_ in range(20):
+        fetcher.offer(1, [bytes([round_]) + i.to_bytes(31, "big") for i in range(64)])
+        request = fetcher.next_request(1, 0)
+        assert request is not None and len(request[1]) == 64
+        number, ids = request
+        for identifier in ids[:32]:
+            fetcher.on_entry(1, number, identifier, 0)
+            fetcher.landed(identifier)
+        fetcher.on_part(1, number, True)

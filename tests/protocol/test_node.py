@@ -29,6 +29,7 @@ from protocol.effects import (
 from protocol.entry import BUCKET_SECONDS, Entry
 from protocol.errors import Misuse, Reason
 from protocol.frames import encode_message
+from protocol.index import EntryIndex, encode_key
 from protocol.messages import (
     Address,
     Announce,
@@ -416,6 +417,18 @@ def test_a_second_answer_to_one_question_is_unexpected() -> None:
     host = Host(addresses=(PEER,))
     peer = host.reach(1, PEER)
     assert hung_up(peer.say(Answer(b"\x61"))) == []
+    assert hung_up(peer.say(Answer(b"\x61"))) == [(1, Reason.LINK_MESSAGE_UNEXPECTED)]
+
+
+def test_an_answer_while_the_next_question_is_held_back_is_unexpected() -> None:
+    """R-3: the next step waits while much of what was found is still to be fetched."""
+    ids = [number.to_bytes(32, "little") for number in range(6_000)]
+    theirs = EntryIndex.from_keys(encode_key(number, i) for number, i in enumerate(ids))
+    host = Host(addresses=(PEER,))
+    peer = host.reach(1, PEER)
+    while asks := [message for message in peer.take() if isinstance(message, Ask)]:
+        assert hung_up(peer.say(Answer(respond(theirs, asks[0].step, 60_000)))) == []
+    assert host.node.links[1].held_step is not None
     assert hung_up(peer.say(Answer(b"\x61"))) == [(1, Reason.LINK_MESSAGE_UNEXPECTED)]
 
 
@@ -909,10 +922,10 @@ def test_a_ping_is_answered() -> None:
 
 
 def test_leaving_a_board_says_goodbye_and_dials_nobody() -> None:
-    host = Host(BOARD, OTHER_BOARD, addresses=(PEER,))
+    crowd = tuple(Address(f"10.0.1.{number}", 4000) for number in range(6))
+    host = Host(BOARD, OTHER_BOARD, addresses=crowd)
     peer, other = host.meet(1), host.meet(2, OTHER_BOARD)
-    reached = host.reach(3, PEER)
-    host.feed(inputs.AddressGiven(Address("10.9.9.9", 4000)))
+    reached = host.reach(3, host.dials[0].address)
     peer.take(), reached.take()
     effects = host.feed(inputs.BoardClosed(BOARD.id))
     assert hung_up(effects) == [(1, Reason.LINK_LEAVING), (3, Reason.LINK_LEAVING)]
