@@ -115,11 +115,13 @@ class Directory:
         # Somewhere in the upper half, so that nodes that failed together do not return together.
         record.due_ms = now_ms + self._chance.between((wait_ms // 2, wait_ms))
 
-    def on_linked(self, link: int, address: Address | None) -> None:
+    def on_linked(self, link: int, address: Address | None, is_dialled: bool = True) -> None:
         """The link is open; a listener's peer may be at ``address`` (None: it does not listen)."""
         if address is None:
             return
-        self._dialling.discard(address)
+        if is_dialled:
+            # A peer that came in while we dial it does not end that dial: it would not be counted.
+            self._dialling.discard(address)
         self._linked[link] = address
 
     def on_closed(self, link: int, now_ms: int, is_full: bool = False) -> None:

@@ -40,6 +40,7 @@ class Reason(IntEnum):
     LINK_LEAVING = 14
     LINK_REFRESH = 15
     LINK_LOST = 16
+    LINK_INSTANCE = 17
 
     # Reconciliation (Negentropy v1)
     RECONCILE_VERSION = 32

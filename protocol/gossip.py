@@ -22,6 +22,7 @@ from typing import Protocol
 from protocol import limits
 from protocol.board import Board
 from protocol.chance import Chance
+from protocol.crypto import SEED_BYTES, signing_public_key
 from protocol.directory import Directory, Source, is_worth_telling
 from protocol.effects import (
     CameBack,
@@ -45,7 +46,6 @@ from protocol.index import KEY_BYTES, EntryIndex
 from protocol.inputs import BoardOpened, Now
 from protocol.link import Link
 from protocol.messages import (
-    INSTANCE_BYTES,
     Address,
     Announce,
     Answer,
@@ -121,7 +121,8 @@ class Batch:
 class Gossip:
     """A board on this node.
 
-    :ivar instance: random for each start, so that links to one peer are told from links to two.
+    :ivar instance: a public key, new for each start, so that links to one peer are told from links
+        to two. Its seed is here and nowhere else: when the board closes, it is gone.
     :ivar index: what is durable here, and so what peers may know of.
     :ivar is_leaving: the board is being closed: nobody is dialled in place of who goes.
     """
@@ -131,7 +132,8 @@ class Gossip:
         self.index = EntryIndex.from_keys(
             opened.keys[i : i + KEY_BYTES] for i in range(0, len(opened.keys), KEY_BYTES)
         )
-        self.instance = core.chance.bytes(INSTANCE_BYTES)
+        self._instance_seed = core.chance.bytes(SEED_BYTES)
+        self.instance = signing_public_key(self._instance_seed)
         self.port = port
         self.is_leaving = False
         self.links: dict[int, Link] = {}
@@ -154,7 +156,7 @@ class Gossip:
 
     def greet(self, link: Link) -> None:
         """Say hello on a link whose handshake is done."""
-        link.send(Hello(self.instance, self.port))
+        link.send(Hello(self.instance, self.port, link.prove(self._instance_seed)))
 
     def on_hello(self, link: Link, hello: Hello, now: Now) -> None:
         """The link is open, unless it leads to ourselves, is one too many, or exists already."""
@@ -189,7 +191,7 @@ class Gossip:
     def _open(self, link: Link, now: Now) -> None:
         self.links[link.number] = link
         self.fetcher.add_link(link.number)
-        self.directory.on_linked(link.number, link.listening)
+        self.directory.on_linked(link.number, link.listening, link.is_dialled)
         self._core.emit(Tell(LinkUp(self.board.id, link.number, link.listening or link.remote)))
         if link.is_dialled:
             self._core.emit(RememberAddress(self.board.id, link.remote))

@@ -4,6 +4,11 @@ The handshake is Noise NNpsk0 with the board's key (SPEC.md, "Handshake"). Its f
 membership before the listener has sent a byte. Two things in its payload keep a *recorded* first
 message from being a probe ("does that host run this board too?"): the address that was dialled, so
 that it fits one listener only, and the minute, so that what a listener must remember is bounded.
+
+The handshake says that both sides are members, not which. What tells one node's links apart from
+another's is the key of its *instance*, and the proof of that key in ``hello`` is bound to the
+handshake that it follows, so that nobody else can show it, on another link or in the other
+direction of the same one (SPEC.md, "Hello").
 """
 
 from __future__ import annotations
@@ -15,20 +20,35 @@ from typing import Protocol
 
 from protocol import limits
 from protocol.board import Board
-from protocol.crypto import PUBLIC_KEY_BYTES, TAG_BYTES, RandomBytes, keyed_hash
+from protocol.crypto import (
+    PUBLIC_KEY_BYTES,
+    TAG_BYTES,
+    RandomBytes,
+    is_signed,
+    keyed_hash,
+    plain_hash,
+    sign,
+)
 from protocol.errors import Reason, Refused
-from protocol.messages import Address
+from protocol.messages import Address, Hello
 from protocol.noise import CipherState, HandshakeState
 
 PROTOCOL_VERSION = 1
 _PROLOGUE = b"p2pboard link 1"
 _PAYLOAD_BYTES = limits.HANDSHAKE_MESSAGE_BYTES - PUBLIC_KEY_BYTES - TAG_BYTES
 _DESTINATION_BYTES = 16
+#: Who of the two proves its instance.
+_DIALLER, _LISTENER = b"\x01", b"\x02"
 
 
 class Handshake(Protocol):
     """What a link needs of a handshake: :class:`protocol.noise.HandshakeState` is one; a
     simulation of thousands of nodes may choose one that only has its sizes and its failures."""
+
+    @property
+    def handshake_hash(self) -> bytes:
+        """What both sides alone have in common, other for each handshake; once both messages are
+        through."""
 
     def write_message(self, payload: bytes = b"") -> bytes:
         """The next message of this side."""
@@ -86,6 +106,28 @@ def packed_host(host: str) -> bytes:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return address.packed
+
+
+def prove_instance(seed: bytes, is_dialler: bool, handshake_hash: bytes) -> bytes:
+    """A proof (64 bytes) for ``hello`` that its sender holds the key of ``seed``.
+
+    :param is_dialler: whether the sender has dialled the link.
+    :param handshake_hash: of the link's handshake.
+    """
+    return sign(seed, _to_be_proven(is_dialler, handshake_hash))
+
+
+def check_instance(hello: Hello, is_dialler: bool, handshake_hash: bytes) -> None:
+    """Judge a peer's proof; ``is_dialler`` says whether the *peer* has dialled the link.
+
+    :raises Refused: LINK_INSTANCE where it is not the instance's own, made for this link and side.
+    """
+    if not is_signed(hello.instance, _to_be_proven(is_dialler, handshake_hash), hello.proof):
+        raise Refused(Reason.LINK_INSTANCE, "the proof of the instance does not fit")
+
+
+def _to_be_proven(is_dialler: bool, handshake_hash: bytes) -> bytes:
+    return plain_hash(b"p2pb instance", (_DIALLER if is_dialler else _LISTENER) + handshake_hash)
 
 
 class Doorkeeper:

@@ -59,7 +59,7 @@ class Link:
     :param on_queued: told whenever a message waits to be sealed.
     :param tap: told each message sent (True) and received (False); for simulations to measure by.
     :ivar board: None until a listener's peer has proved membership.
-    :ivar instance: the peer's instance once it has said hello.
+    :ivar instance: the peer's instance, once it has said hello and proved it.
     :ivar listening: where others can reach the peer, if it listens.
     """
 
@@ -99,6 +99,7 @@ class Link:
 
         self._random_bytes = random_bytes
         self._handshake = begin(board, True, random_bytes) if board else None
+        self._handshake_hash = b""
         self._received = bytearray()
         self._outgoing: list[bytes] = []
         self._sealer: FrameSealer | None = None
@@ -170,10 +171,21 @@ class Link:
         self._outgoing.clear()
         return self._sealer.seal(stream)
 
+    def prove(self, seed: bytes) -> bytes:
+        """The proof for our own hello that we hold the key of ``seed``."""
+        if not self.is_proven:
+            raise Misuse("a proof is bound to a handshake that is done")
+        return handshake.prove_instance(seed, self.is_dialled, self._handshake_hash)
+
     def on_hello(self, hello: Hello) -> None:
-        """:raises Refused: LINK_MESSAGE_UNEXPECTED for a second one."""
+        """The peer is who it says: the link is open.
+
+        :raises Refused: LINK_MESSAGE_UNEXPECTED for a second one; LINK_INSTANCE where the proof is
+            not of this link, this side or this instance.
+        """
         if self.state is not LinkState.GREETING:
             raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "a second hello")
+        handshake.check_instance(hello, not self.is_dialled, self._handshake_hash)
         self.state = LinkState.OPEN
         self.instance = hello.instance
         if self.is_dialled:
@@ -210,6 +222,7 @@ class Link:
     def _begin_frames(self) -> None:
         if self._handshake is None:
             raise Misuse("no handshake")
+        self._handshake_hash = self._handshake.handshake_hash
         send, receive = self._handshake.split()
         self._sealer, self._opener = FrameSealer(send), FrameOpener(receive)
         self._handshake = None

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from protocol import limits
 from protocol.codec import decode_whole, encode, is_bytes, is_uint
-from protocol.crypto import HASH_BYTES, SIGNATURE_BYTES
+from protocol.crypto import HASH_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 from protocol.errors import Reason, Refused
 
-INSTANCE_BYTES = 16
 _UINT32_MAX = 2**32 - 1
 
 
@@ -51,13 +50,16 @@ class MessageKind(IntEnum):
 class Hello(NamedTuple):
     """First on a link, from both sides.
 
-    :ivar instance: 16 bytes, random at each start of the node and for each board: by it a node
-        notices that it has dialled itself, or a peer that it is linked with already.
+    :ivar instance: an Ed25519 public key, made at each start of the node and for each board: by it
+        a node notices that it has dialled itself, or a peer that it is linked with already.
     :ivar port: where the sender listens, 0 where it does not.
+    :ivar proof: that the sender holds the instance's key, on this very link
+        (:func:`protocol.handshake.prove_instance`); not checked by decoding.
     """
 
     instance: bytes
     port: int
+    proof: bytes
 
 
 class Ask(NamedTuple):
@@ -174,9 +176,14 @@ def _check(is_right: bool, what: str) -> None:
 
 
 def _decode_hello(fields: list[Any]) -> Hello:
-    instance, port = fields
-    _check(is_bytes(instance, INSTANCE_BYTES) and is_uint(port, 65535), "hello")
-    return Hello(instance, port)
+    instance, port, proof = fields
+    _check(
+        is_bytes(instance, PUBLIC_KEY_BYTES)
+        and is_uint(port, 65535)
+        and is_bytes(proof, SIGNATURE_BYTES),
+        "hello",
+    )
+    return Hello(instance, port, proof)
 
 
 def _step(fields: list[Any]) -> bytes:
@@ -263,7 +270,7 @@ def _decode_bye(fields: list[Any]) -> Bye:
 
 #: Kind: how many fields, and what makes a message of them.
 _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Message]]] = {
-    MessageKind.HELLO: (2, _decode_hello),
+    MessageKind.HELLO: (3, _decode_hello),
     MessageKind.ASK: (1, lambda fields: Ask(_step(fields))),
     MessageKind.ANSWER: (1, lambda fields: Answer(_step(fields))),
     MessageKind.NUDGE: (0, lambda _: Nudge()),

@@ -9,7 +9,7 @@ announces it to everybody; when it has not come back after a random time, it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol import limits
 from protocol.chance import Chance
@@ -18,9 +18,14 @@ from protocol.entry import Entry
 
 @dataclass(slots=True)
 class _Waiting:
+    """:ivar rounds: how many times every link there was has been tried.
+    :ivar tried: the links of this round.
+    """
+
     entry: Entry
     due_ms: int
-    tries: int = 0
+    rounds: int = 0
+    tried: set[int] = field(default_factory=set)
     handed_to: int | None = None
 
 
@@ -61,15 +66,26 @@ class Outbox:
         for waiting in self._waiting.values():
             if waiting.due_ms > now_ms:
                 continue
-            others = [link for link in links if link != waiting.handed_to] or list(links)
-            waiting.handed_to = self._chance.one_of(others)
-            # Twice as long each time: what does not come back after many tries is not wanted by
-            # anybody, and asking on and on would be all that a peer ever hears of us.
-            patience = 1 << min(waiting.tries, limits.REHAND_DOUBLINGS_MAX)
+            waiting.handed_to = self._next_link(waiting, links)
+            # Twice as long each time that everybody was tried: what does not come back after many
+            # tries is not wanted by anybody, and asking on and on would be all that a peer ever
+            # hears of us. Not with each try: some peers that withhold must not make the time until
+            # an honest one is reached grow with their number's power of two.
+            patience = 1 << min(waiting.rounds, limits.REHAND_DOUBLINGS_MAX)
             waiting.due_ms = now_ms + patience * self._chance.between(limits.REHAND_MS_RANGE)
-            waiting.tries += 1
             handing.append((waiting.handed_to, waiting.entry))
         return handing
+
+    def _next_link(self, waiting: _Waiting, links: Sequence[int]) -> int:
+        waiting.tried.intersection_update(links)
+        untried = [link for link in links if link not in waiting.tried]
+        if not untried:
+            waiting.rounds += 1
+            waiting.tried.clear()
+            untried = [link for link in links if link != waiting.handed_to] or list(links)
+        link = self._chance.one_of(untried)
+        waiting.tried.add(link)
+        return link
 
     def next_ms(self) -> int | None:
         """When something is due again."""

@@ -74,6 +74,13 @@ class CheapHandshake:
         self._note(message)
         return content[PUBLIC_KEY_BYTES:]
 
+    @property
+    def handshake_hash(self) -> bytes:
+        """The same 64 bytes at both sides, others for each handshake."""
+        if self._messages != 2:
+            raise Misuse("the handshake is not complete")
+        return blake2b(self._heard, key=self._psk).digest()
+
     def split(self) -> tuple[CipherState, CipherState]:
         """Ciphers for sending and receiving."""
         if self._messages != 2:

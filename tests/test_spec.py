@@ -21,7 +21,7 @@ from protocol.board import (
     encode_descriptor,
     encode_invite,
 )
-from protocol.crypto import plain_hash, signing_public_key
+from protocol.crypto import is_signed, plain_hash, signing_public_key
 from protocol.directory import presence_tag
 from protocol.entry import Entry, Kind, check_signature, decode_entry, payload_text
 from protocol.errors import Reason
@@ -32,7 +32,7 @@ from protocol.frames import (
     MessageSplitter,
     encode_message,
 )
-from protocol.handshake import begin, first_payload, second_payload
+from protocol.handshake import begin, first_payload, prove_instance, second_payload
 from protocol.index import EMPTY_FINGERPRINT, EntryIndex, encode_varint
 from protocol.messages import (
     Address,
@@ -266,8 +266,23 @@ def test_example_of_a_handshake() -> None:
     assert listener.read_message(example("first-message")) == payload
     assert listener.write_message(second_payload()) == example("second-message")
     assert dialler.read_message(example("second-message")) == second_payload()
+    assert dialler.handshake_hash == listener.handshake_hash == example("handshake-hash")
     for cipher, key in zip(dialler.split(), parts("link-keys"), strict=True):
         assert cipher.encrypt(b"") == CipherState(key).encrypt(b"")
+
+
+def example_hello() -> Hello:
+    """Of the listener of the handshake."""
+    seed = bytes([4]) * 32
+    proof = prove_instance(seed, False, example("handshake-hash"))
+    return Hello(signing_public_key(seed), HERE.port, proof)
+
+
+def test_example_of_a_proof() -> None:
+    role, handshake_hash, proven = parts("instance")
+    assert (role, handshake_hash) == (b"\x02", example("handshake-hash"))
+    assert plain_hash(b"p2pb instance", role + handshake_hash) == proven
+    assert is_signed(example_hello().instance, proven, example_hello().proof)
 
 
 def test_example_of_a_frame() -> None:
@@ -286,7 +301,7 @@ def test_example_of_each_message() -> None:
     post, retraction = example_post(), example_retraction()
     wire = WireEntry(retraction.raw, retraction.signature, b"")
     expected = [
-        Hello(bytes(range(0x10, 0x20)), 4711),
+        example_hello(),
         Ask(example("reconcile-first")),
         Answer(example("reconcile-answer")),
         Nudge(),

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from protocol import inputs, limits
 from protocol.effects import Store
+from protocol.errors import Reason
 from protocol.frames import encode_message
 from protocol.link import Link
 from protocol.messages import (
@@ -90,11 +91,12 @@ class HostilePeer(RuleBasedStateMachine):
         self.host = Host(stored=stored, lacking=(HEADLESS.id,), addresses=PEERS)
         self.links = 0
         self.requested: list[Want] = []
+        self.honest = self.host.meet(10_000)
         self.speaker = self.come_in()
 
-    def come_in(self) -> Speaker:
+    def come_in(self, seed: bytes | None = None) -> Speaker:
         self.links += 1
-        speaker = Speaker(self.host, self.links)
+        speaker = Speaker(self.host, self.links, seed=seed)
         speaker.dial()
         return speaker
 
@@ -108,7 +110,7 @@ class HostilePeer(RuleBasedStateMachine):
 
     @rule()
     def greet(self) -> None:
-        self.say(encoded(Hello(self.speaker.instance, 4000)))
+        self.say(encoded(self.speaker.hello()))
 
     @rule(told=messages)
     def say_anything_well_formed(self, told: Message) -> None:
@@ -170,9 +172,16 @@ class HostilePeer(RuleBasedStateMachine):
 
     @rule()
     def come_twice(self) -> None:
-        instance = self.speaker.instance
+        self.speaker = self.come_in(self.speaker.seed)
+        self.say(encoded(self.speaker.hello()))
+
+    @rule(is_own_proof=st.booleans(), is_dialler=st.booleans())
+    def come_as_another_peer(self, is_own_proof: bool, is_dialler: bool) -> None:
         self.speaker = self.come_in()
-        self.say(encoded(Hello(instance, 4000)))
+        prover = self.speaker if is_own_proof else self.honest
+        proof = prover.hello(is_dialler).proof
+        self.speaker.say(Hello(self.honest.instance, 4000, proof))
+        assert self.speaker.reason is not None and not self.host.node.links.get(self.links)
 
     @rule(count=st.integers(1, 5))
     def some_work_is_done(self, count: int) -> None:
@@ -222,6 +231,11 @@ class HostilePeer(RuleBasedStateMachine):
         assert len(link.asked_for) <= limits.REQUESTS_PER_LINK_MAX + 2
         assert len(link.announcing) <= limits.ANNOUNCE_QUEUE_MAX + 1
         assert len(link.have) <= limits.ANNOUNCE_ITEMS_MAX + 1
+
+    @invariant()
+    def an_honest_peer_that_says_nothing_is_hung_up_on_for_that_alone(self) -> None:
+        self.honest.heard.clear()
+        assert self.honest.reason in (None, Reason.LINK_IDLE, Reason.LINK_SLOW)
 
     @invariant()
     def nothing_wrong_is_stored_and_nothing_stored_is_lost(self) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import limits
 from protocol.board import Board
+from protocol.crypto import signing_public_key
 from protocol.errors import Misuse, Reason, Refused
 from protocol.handshake import Doorkeeper
 from protocol.inputs import Now
@@ -18,16 +19,17 @@ from tests.protocol.wired import BOARD, LISTENING, OTHER_BOARD, WALL_S, seeded
 
 NOW = Now(0, WALL_S)
 REMOTE = Address("10.0.0.2", 50_000)
+SEED = bytes(range(32))
 
 
 class Pair:
     """A dialler and a listener."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialler: str = "dialler", listener: str = "listener") -> None:
         self.queued: list[Link] = []
         self.doorkeeper = Doorkeeper()
-        self.dialler = Link(1, LISTENING, REMOTE, seeded("dialler"), self.queued.append, BOARD)
-        self.listener = Link(2, REMOTE, LISTENING, seeded("listener"), self.queued.append)
+        self.dialler = Link(1, LISTENING, REMOTE, seeded(dialler), self.queued.append, BOARD)
+        self.listener = Link(2, REMOTE, LISTENING, seeded(listener), self.queued.append)
 
     def hear(
         self, link: Link, data: bytes, boards: list[Board] | None = None
@@ -40,8 +42,21 @@ class Pair:
 
     def open(self) -> None:
         self.shake_hands()
-        self.dialler.on_hello(Hello(bytes(16), 0))
-        self.listener.on_hello(Hello(bytes(16), 4000))
+        self.dialler.on_hello(hello_from(self.listener, 0))
+        self.listener.on_hello(hello_from(self.dialler))
+
+
+def hello_from(link: Link, port: int = 4000, seed: bytes = SEED) -> Hello:
+    """What that end of a link says."""
+    return Hello(signing_public_key(seed), port, link.prove(seed))
+
+
+def assert_not_opened(link: Link, hello: Hello) -> None:
+    with pytest.raises(Refused) as refused:
+        link.on_hello(hello)
+    assert refused.value.reason is Reason.LINK_INSTANCE
+    assert link.state is LinkState.GREETING
+    assert link.instance is None and link.listening is None
 
 
 def test_a_link_goes_through_its_states() -> None:
@@ -50,7 +65,7 @@ def test_a_link_goes_through_its_states() -> None:
     pair.shake_hands()
     assert pair.dialler.state is pair.listener.state is LinkState.GREETING
     assert pair.dialler.is_proven and not pair.dialler.is_open
-    pair.listener.on_hello(Hello(bytes(16), 4000))
+    pair.listener.on_hello(hello_from(pair.dialler))
     assert pair.listener.is_open
     pair.listener.close()
     assert pair.listener.state is LinkState.CLOSED and not pair.listener.is_proven
@@ -63,7 +78,7 @@ def test_a_peer_listens_where_it_was_dialled_or_says_and_nowhere_if_it_says_so()
     assert pair.listener.listening == Address(REMOTE.host, 4000)
     silent = Pair()
     silent.shake_hands()
-    silent.listener.on_hello(Hello(bytes(16), 0))
+    silent.listener.on_hello(hello_from(silent.dialler, 0))
     assert silent.listener.listening is None
 
 
@@ -71,8 +86,72 @@ def test_a_second_hello_is_refused() -> None:
     pair = Pair()
     pair.open()
     with pytest.raises(Refused) as refused:
-        pair.listener.on_hello(Hello(bytes(16), 4000))
+        pair.listener.on_hello(hello_from(pair.dialler))
     assert refused.value.reason is Reason.LINK_MESSAGE_UNEXPECTED
+
+
+def test_each_side_proves_its_instance_to_the_other() -> None:
+    """L-19."""
+    pair = Pair()
+    pair.open()
+    assert pair.dialler.instance == pair.listener.instance == signing_public_key(SEED)
+    assert pair.dialler.is_open and pair.listener.is_open
+
+
+def test_an_instance_without_its_key_does_not_open_a_link() -> None:
+    """L-20."""
+    pair = Pair()
+    pair.shake_hands()
+    right = hello_from(pair.dialler)
+    own = hello_from(pair.dialler, seed=bytes(32))
+    assert_not_opened(pair.listener, right._replace(proof=own.proof))
+    assert_not_opened(pair.listener, right._replace(proof=bytes(64)))
+    # The neutral element as a key, and a signature that without a look at the key would fit all.
+    assert_not_opened(pair.listener, Hello(b"\x01" + bytes(31), 0, b"\x01" + bytes(63)))
+    pair.listener.on_hello(right)
+    assert pair.listener.is_open
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 96 * 8 - 1))
+def test_an_instance_or_a_proof_with_one_wrong_bit_does_not_open_a_link(bit: int) -> None:
+    """L-20."""
+    pair = Pair()
+    pair.shake_hands()
+    right = hello_from(pair.dialler)
+    spoilt = bytearray(right.instance + right.proof)
+    spoilt[bit // 8] ^= 1 << bit % 8
+    assert_not_opened(pair.listener, Hello(bytes(spoilt[:32]), right.port, bytes(spoilt[32:])))
+
+
+def test_a_proof_that_is_sent_back_does_not_open_a_link() -> None:
+    """L-20."""
+    pair = Pair()
+    pair.shake_hands()
+    assert_not_opened(pair.dialler, hello_from(pair.dialler))
+    assert_not_opened(pair.listener, hello_from(pair.listener))
+
+
+def test_a_member_in_the_middle_cannot_pass_on_the_proofs_of_both_sides() -> None:
+    """L-20."""
+    to_listener, to_dialler = Pair("middle", "listener"), Pair("dialler", "middle")
+    to_listener.shake_hands()
+    to_dialler.shake_hands()
+    assert_not_opened(to_listener.listener, hello_from(to_dialler.dialler))
+    assert_not_opened(to_dialler.dialler, hello_from(to_listener.listener))
+
+
+def test_a_proof_of_an_earlier_link_between_the_same_nodes_is_not_one_of_this() -> None:
+    """L-20."""
+    earlier, later = Pair("before", "before"), Pair("after", "after")
+    earlier.shake_hands()
+    later.shake_hands()
+    assert_not_opened(later.listener, hello_from(earlier.dialler))
+
+
+def test_nothing_can_be_proved_before_the_handshake() -> None:
+    with pytest.raises(Misuse):
+        Pair().dialler.prove(SEED)
 
 
 def test_a_stranger_makes_the_link_silent_for_good() -> None:

@@ -47,7 +47,7 @@ wire_entries = st.builds(
 )
 #: Every kind of message, with any fields that it may have.
 messages: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Hello, st.binary(min_size=16, max_size=16), st.integers(0, 65535)),
+    st.builds(Hello, ids, st.integers(0, 65535), st.binary(min_size=64, max_size=64)),
     st.builds(Ask, steps),
     st.builds(Answer, steps),
     st.just(Nudge()),
@@ -119,10 +119,11 @@ def test_every_kind_is_known_and_has_a_number_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        (MessageKind.HELLO, [bytes(15), 0]),
-        (MessageKind.HELLO, [bytes(16), 65536]),
-        (MessageKind.HELLO, [bytes(16)]),
-        (MessageKind.HELLO, [bytes(16), 0, 0]),
+        (MessageKind.HELLO, [bytes(31), 0, bytes(64)]),
+        (MessageKind.HELLO, [bytes(32), 65536, bytes(64)]),
+        (MessageKind.HELLO, [bytes(32), 0, bytes(63)]),
+        (MessageKind.HELLO, [bytes(32), 0]),
+        (MessageKind.HELLO, [bytes(32), 0, bytes(64), 0]),
         (MessageKind.ASK, [b""]),
         (MessageKind.ASK, [b"x" * (limits.RECONCILE_MESSAGE_BYTES_MAX + 1)]),
         (MessageKind.ANSWER, ["text"]),

@@ -46,6 +46,7 @@ from protocol.messages import (
     Pong,
     Want,
 )
+from protocol.node import Node
 from protocol.reconcile import Initiator, respond
 from tests.protocol.wired import (
     BOARD,
@@ -60,6 +61,7 @@ from tests.protocol.wired import (
     item,
     many,
     of_kind,
+    seeded,
     wire,
     written,
 )
@@ -308,15 +310,65 @@ def test_of_two_links_that_one_node_dialled_it_gives_up_the_second_and_dials_it_
     """L-13, L-15."""
     elsewhere = Address("10.0.0.78", 4000)
     host = Host(addresses=(PEER, elsewhere))
-    instance = bytes(range(16))
-    host.reach(1, PEER, instance=instance)
-    again = Speaker(host, 2, instance=instance)
+    seed = bytes(range(32))
+    host.reach(1, PEER, seed=seed)
+    again = Speaker(host, 2, seed=seed)
     again.be_dialled(elsewhere)
     assert (2, Reason.LINK_DUPLICATE) in hung_up(again.greet())
     assert again.take()[-1] == Bye(Reason.LINK_DUPLICATE)
     host.dials.clear()
     host.pass_ms(30_000)
     assert host.dials == []
+
+
+@pytest.mark.parametrize("victim", ["a", "b", "c", "d"])
+@pytest.mark.parametrize("is_dialled", [True, False])
+def test_a_copied_instance_ends_its_own_link_and_no_other(victim: str, is_dialled: bool) -> None:
+    """L-13, L-16, L-20: whichever instance is the larger, whoever dialled."""
+    host = Host(addresses=(PEER,), name=victim)
+    honest = host.reach(1, PEER)
+    honest.take()
+    proofs = [honest.hello().proof, bytes(64)]
+    for link, proof in enumerate([*proofs, None], 2):
+        thief = Speaker(host, link)
+        thief.be_dialled(Address("10.0.0.66", 4000)) if is_dialled else thief.dial()
+        own = thief.hello()
+        copied = Hello(honest.instance, own.port, own.proof if proof is None else proof)
+        effects = thief.say(copied)
+        assert hung_up(effects) == [(link, Reason.LINK_INSTANCE)]
+        assert thief.take()[-1] == Bye(Reason.LINK_INSTANCE)
+        assert of_kind(effects, Tell) == []
+    assert honest.reason is None and honest.take() == []
+    honest.say(Ping())
+    assert honest.take() == [Pong()]
+    assert list(host.node.boards[BOARD.id].links) == [1]
+
+
+def test_our_own_hello_sent_back_does_not_pass_for_ourselves() -> None:
+    """L-11, L-20: or the address of a member could be made one that we never dial again."""
+    host = Host(addresses=(PEER,))
+    mirror = Speaker(host, 1)
+    mirror.be_dialled(PEER)
+    [ours] = mirror.take()
+    assert hung_up(mirror.say(ours)) == [(1, Reason.LINK_INSTANCE)]
+    host.dials.clear()
+    host.pass_ms(limits.REDIAL_MS_RANGE[1])
+    assert Dial(BOARD.id, PEER) in host.dials
+
+
+def test_each_start_and_each_board_has_an_instance_of_its_own() -> None:
+    """L-18."""
+    random_bytes = seeded("one machine")
+    instances = []
+    for _ in range(2):
+        node = Node(random_bytes)
+        for board in (BOARD, OTHER_BOARD):
+            node.handle(inputs.BoardOpened(board, b""), Host().now)
+        instances += [node.boards[board.id].instance for board in (BOARD, OTHER_BOARD)]
+        node.handle(inputs.BoardClosed(BOARD.id), Host().now)
+        node.handle(inputs.BoardOpened(BOARD, b""), Host().now)
+        instances.append(node.boards[BOARD.id].instance)
+    assert len(set(instances)) == 6
 
 
 def test_a_board_has_a_bounded_number_of_links() -> None:
@@ -359,7 +411,7 @@ def refused_for(*messages: Message, stream: bytes = b"") -> Reason | None:
 
 def test_a_second_hello_is_unexpected() -> None:
     """L-10, L-15."""
-    assert refused_for(Hello(bytes(16), 0)) is Reason.LINK_MESSAGE_UNEXPECTED
+    assert refused_for(Hello(bytes(32), 0, bytes(64))) is Reason.LINK_MESSAGE_UNEXPECTED
 
 
 @pytest.mark.parametrize(

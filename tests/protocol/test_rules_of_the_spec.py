@@ -98,7 +98,7 @@ def test_only_shortest_forms_of_six_types_are_written() -> None:
     """C-1."""
     long = [written("x" * length) for length in (1, 300, 8000)]
     bodies: list[Message] = [
-        Hello(bytes(16), 65535),
+        Hello(bytes(32), 65535, bytes(64)),
         Ask(bytes(70_000)),
         Announce([item(entry) for entry in many(30)]),
         Entries(2**32 - 1, False, [wire(entry)._replace(payload=None) for entry in long]),
@@ -114,8 +114,8 @@ def test_only_shortest_forms_of_six_types_are_written() -> None:
 
 def test_message_bodies_are_taken_in_any_well_formed_encoding() -> None:
     """C-3."""
-    body = b"\x98\x02" + b"\x58\x10" + bytes(16) + b"\x1a\x00\x00\x10\x67"
-    assert decode_message(1, body) == Hello(bytes(16), 4199)
+    body = b"\x98\x02" + b"\x1a\x00\x00\x10\x67" + b"\x98\x01" + b"\x59\x00\x20" + bytes(32)
+    assert decode_message(6, body) == Want(4199, [bytes(32)])
 
 
 # --- Boards ---------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_signatures_on_which_libraries_differ_are_refused() -> None:
 
 
 def test_another_implementation_of_noise_is_a_member() -> None:
-    """L-1, L-2."""
+    """L-1, L-2, L-19."""
     noise = NoiseConnection.from_name(b"Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b")
     noise.set_psks(psk=BOARD.link_psk)
     noise.set_prologue(b"p2pboard link 1")
@@ -288,9 +288,11 @@ def test_another_implementation_of_noise_is_a_member() -> None:
     assert len(first) == 96 and answer[96:98] == (510).to_bytes(2, "big")
     assert noise.read_message(answer[:96]) == bytes(48)
     stream = noise.decrypt(answer[98:])
-    assert decode_message(stream[5], bytes(stream[6:27])) == Hello(
-        host.node.boards[BOARD.id].instance, LISTENING.port
-    )
+    hello = decode_message(stream[5], bytes(stream[6:110]))
+    assert isinstance(hello, Hello) and hello.port == LISTENING.port
+    assert hello.instance == host.node.boards[BOARD.id].instance
+    proven = hashed(b"p2pb instance", b"", b"\x02" + noise.get_handshake_hash(), 32)
+    assert is_signed(hello.instance, proven, hello.proof)
 
 
 def test_each_connection_has_ephemeral_keys_of_its_own() -> None:

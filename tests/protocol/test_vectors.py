@@ -21,13 +21,14 @@ from protocol.board import (
     encode_descriptor,
     encode_invite,
 )
+from protocol.crypto import signing_public_key
 from protocol.directory import presence_tag
 from protocol.entry import check_signature, decode_entry, entry_id
 from protocol.errors import Reason, Refused
 from protocol.frames import FrameOpener, FrameSealer, MessageSplitter, sealed_sizes
 from protocol.handshake import Doorkeeper
 from protocol.limits import MESSAGE_BODY_BYTES_MAX
-from protocol.messages import Address, MessageKind, decode_message
+from protocol.messages import Address, Hello, MessageKind, decode_message
 from protocol.noise import CipherState
 from protocol.persona import persona_name
 from protocol.words import ANIMALS, COLOURS
@@ -44,6 +45,7 @@ LINK_REASONS = {
     Reason.LINK_MESSAGE_MALFORMED,
     Reason.LINK_MESSAGE_UNKNOWN,
     Reason.LINK_MESSAGE_TOO_LARGE,
+    Reason.LINK_INSTANCE,
 }
 
 
@@ -61,6 +63,7 @@ def vectors_in(folder: str, prefix: str = "") -> dict[str, Vector]:
 
 ENTRIES, BOARDS, INVITES = vectors_in("entries"), vectors_in("boards"), vectors_in("invites")
 FIRST_MESSAGES = vectors_in("links", "first-message")
+HELLOS = vectors_in("links", "hello-")
 FRAMES = {**vectors_in("links", "frame-"), **vectors_in("links", "message-")}
 FRAMES.pop("frame-sizes")
 
@@ -159,6 +162,18 @@ def bytes_1(size: int) -> bytes:
     return b"\1" * size
 
 
+@each(HELLOS)
+def test_an_instance_is_proved_or_not_as_its_vector_says(vector: Vector) -> None:
+    handshake_hash, body = unhex(vector, "handshake_hash", "body")
+    hello = decode_message(MessageKind.HELLO, body)
+    assert isinstance(hello, Hello)
+
+    def judge() -> None:
+        handshake.check_instance(hello, vector["sender"] == "dialler", handshake_hash)
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
 @each(FRAMES)
 def test_a_frame_opens_as_its_vector_says(vector: Vector) -> None:
     key, wire = unhex(vector, "key", "wire")
@@ -202,7 +217,12 @@ def test_the_handshake_and_the_first_frames_are_the_vectors() -> None:
             [MessageKind(kind).name.lower(), kind, body.hex()] for kind, body in split
         ] == piece["messages"]
         for kind, body in split:
-            decode_message(kind, body)
+            told = decode_message(kind, body)
+            if isinstance(told, Hello):
+                [seed] = unhex(vector, f"{piece['from']}_instance_seed")
+                is_dialler = piece["from"] == "dialler"
+                proof = handshake.prove_instance(seed, is_dialler, dialler.handshake_hash)
+                assert told == Hello(signing_public_key(seed), told.port, proof)
 
 
 def test_pieces_are_sealed_as_frames_of_the_vectors_sizes() -> None:
@@ -240,7 +260,7 @@ def test_the_generator_writes_these_files_and_no_others() -> None:
 )
 def test_each_reason_has_a_vector(reason: Reason) -> None:
     folders = {"ENTRY": [ENTRIES], "BOARD": [BOARDS], "INVITE": [INVITES]}
-    places = folders.get(reason.name.split("_")[0], [FIRST_MESSAGES, FRAMES])
+    places = folders.get(reason.name.split("_")[0], [FIRST_MESSAGES, HELLOS, FRAMES])
     assert any(v["outcome"] == reason.slug for vectors in places for v in vectors.values())
 
 
@@ -254,7 +274,7 @@ def test_each_faulty_vector_has_a_valid_twin_in_the_same_world() -> None:
 
 
 def test_no_two_vectors_are_the_same() -> None:
-    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, FRAMES):
+    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, HELLOS, FRAMES):
         said = ("about", "rule", "twin", "outcome")
         cases = [str({k: v for k, v in one.items() if k not in said}) for one in vectors.values()]
         assert len(set(cases)) == len(cases)
@@ -262,6 +282,6 @@ def test_no_two_vectors_are_the_same() -> None:
 
 def test_the_rules_that_vectors_name_are_in_the_specification() -> None:
     specification = (FOLDER.parent.parent / "SPEC.md").read_text(encoding="utf-8")
-    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, FRAMES):
+    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, HELLOS, FRAMES):
         for name, vector in vectors.items():
             assert f"**[{vector['rule']}]**" in specification, name

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from protocol import handshake, inputs, limits
 from protocol.board import Board, Descriptor
+from protocol.crypto import signing_public_key
 from protocol.effects import (
     Advertise,
     Dial,
@@ -262,6 +263,7 @@ def is_signed(entry: Entry) -> bool:
 class Speaker:
     """A peer that is a member, played by the test on real frames.
 
+    :ivar seed: of its instance's key.
     :ivar heard: the messages that the host has sent.
     :ivar wire_heard: its bytes, from the first on.
     :ivar reason: why the host hung up; None while it did not.
@@ -273,7 +275,7 @@ class Speaker:
         link: int,
         board: Board = BOARD,
         remote: Address | None = None,
-        instance: bytes | None = None,
+        seed: bytes | None = None,
         port: int = 4000,
     ) -> None:
         self.host = host
@@ -281,7 +283,8 @@ class Speaker:
         self.board = board
         self.remote = remote or Address(f"10.0.{link // 200}.{link % 200 + 2}", 50_000)
         self.random_bytes = seeded(f"speaker {link}")
-        self.instance = instance if instance is not None else self.random_bytes(16)
+        self.seed = seed if seed is not None else self.random_bytes(32)
+        self.instance = signing_public_key(self.seed)
         self.port = port
         self.heard: list[Message] = []
         self.wire_heard = b""
@@ -320,7 +323,13 @@ class Speaker:
 
     def greet(self) -> list[Effect]:
         """Say hello."""
-        return self.say(Hello(self.instance, self.port))
+        return self.say(self.hello())
+
+    def hello(self, is_dialler: bool | None = None) -> Hello:
+        """This link's hello, its proof made for the right side unless another is asked for."""
+        is_dialler = self._is_initiator if is_dialler is None else is_dialler
+        proof = handshake.prove_instance(self.seed, is_dialler, self._state.handshake_hash)
+        return Hello(self.instance, self.port, proof)
 
     def say(self, *messages: Message) -> list[Effect]:
         """Send messages, together; the host's effects."""

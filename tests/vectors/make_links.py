@@ -10,6 +10,7 @@ from protocol.board import (
     encode_descriptor,
 )
 from protocol.codec import encode
+from protocol.crypto import signing_public_key
 from protocol.entry import (
     bucket_of,
 )
@@ -68,6 +69,13 @@ def said(*messages: Message) -> Vector:
     return {"messages": bodies, "stream": stream.hex()}
 
 
+def hello(sender: str, handshake_hash: bytes, port: int = 4000) -> Hello:
+    """What the dialler or the listener says first."""
+    seed = fixed(f"{sender} instance")
+    proof = handshake.prove_instance(seed, sender == "dialler", handshake_hash)
+    return Hello(signing_public_key(seed), port, proof)
+
+
 def whole_handshake() -> Vector:
     """Both messages, and the first frames of both sides."""
     dialler = handshake.begin(BOARD, True, ephemeral("dialler"))
@@ -84,8 +92,8 @@ def whole_handshake() -> Vector:
     }
     ids = [fixed(f"{number}") for number in range(20)]
     talk: list[tuple[str, list[Message]]] = [
-        ("listener", [Hello(fixed("listener instance", 16), 4000)]),
-        ("dialler", [Hello(fixed("dialler instance", 16), 0), Ping()]),
+        ("listener", [hello("listener", handshake_hash)]),
+        ("dialler", [hello("dialler", handshake_hash, 0), Ping()]),
         ("dialler", [Announce([(bucket_of(WALL_S), identifier) for identifier in ids])]),
         ("listener", [Want(1, ids[:9]), Bye(14)]),
     ]
@@ -102,6 +110,8 @@ def whole_handshake() -> Vector:
         "wall_s": WALL_S,
         "dialler_secret": fixed("dialler").hex(),
         "listener_secret": fixed("listener").hex(),
+        "dialler_instance_seed": fixed("dialler instance").hex(),
+        "listener_instance_seed": fixed("listener instance").hex(),
         "first_payload": payload.hex(),
         "first": first.hex(),
         "second": second.hex(),
@@ -169,6 +179,56 @@ def first_messages() -> Vectors:
             "One bit is wrong.", "L-5", right[:-1] + bytes([right[-1] ^ 128])
         ),
         "first-message-low-order": silence("A public key of zeros.", "L-3", of_low_order()),
+    }
+
+
+def hellos() -> Vectors:
+    """What a listener thinks of the dialler's hello, and one the other way round."""
+    this_link, other_link = fixed("handshake hash", 64), fixed("another handshake hash", 64)
+    right, listeners = hello("dialler", this_link), hello("listener", this_link)
+
+    def of(about: str, rule: str, said: Hello, is_right: bool, sender: str = "dialler") -> Vector:
+        return {
+            "about": about,
+            "rule": rule,
+            "handshake_hash": this_link.hex(),
+            "sender": sender,
+            "body": encode_body(said).hex(),
+            "outcome": "valid" if is_right else Reason.LINK_INSTANCE.slug,
+        }
+
+    def wrong(about: str, **changed: bytes) -> Vector:
+        return of(about, "L-20", right._replace(**changed), False)
+
+    order = 2**252 + 27742317777372353535851937790883648493
+    scalar = int.from_bytes(right.proof[32:], "little") + order
+    return {
+        "hello-dialler": of("The dialler's.", "L-19", right, True),
+        "hello-listener": of("The listener's.", "L-19", listeners, True, "listener"),
+        "hello-other-link": wrong(
+            "The proof of another link of this instance.", proof=hello("dialler", other_link).proof
+        ),
+        "hello-other-side": wrong(
+            "The proof that this instance would give as the listener.",
+            proof=handshake.prove_instance(fixed("dialler instance"), False, this_link),
+        ),
+        "hello-sent-back": of("The listener's own, sent back to it.", "L-20", listeners, False),
+        "hello-copied-instance": wrong(
+            "Another's instance, proved with one's own key.", instance=listeners.instance
+        ),
+        "hello-one-bit": wrong(
+            "One bit of the proof is wrong.",
+            proof=right.proof[:9] + bytes([right.proof[9] ^ 1]) + right.proof[10:],
+        ),
+        "hello-not-reduced": wrong(
+            "The group's order added to S.",
+            proof=right.proof[:32] + scalar.to_bytes(32, "little"),
+        ),
+        "hello-neutral-key": wrong(
+            "The neutral element as instance, and a proof that fits if that is not noticed.",
+            instance=b"\x01" + bytes(31),
+            proof=b"\x01" + bytes(63),
+        ),
     }
 
 
@@ -280,5 +340,6 @@ def links() -> Vectors:
         "handshake": whole_handshake(),
         "frame-sizes": sizes(),
         **first_messages(),
+        **hellos(),
         **frames(),
     }
