@@ -4,20 +4,19 @@ Every action takes and gives values that JSON can say, and works with or without
 (``driver`` is None then): what changes the store is durable when an action returns, and where a
 node runs it is told afterwards.
 
-The reading half are plain functions of a :class:`~p2pboard.store.reader.Reader`
-(:func:`list_boards`, :func:`read_entries` ...), so that commands can also read without asking
-anybody.
+**Giving up.** A command can be gone at any moment (Ctrl-C), and its action is cancelled then. Up
+to the first write it leaves nothing behind; from there on it is shielded, or the node would not be
+told of what is in the store: it would go on sending what was forgotten.
 
-A board's whole id is a secret: the keys of its links are derived from it. So what is shown is its
-beginning, which names it well enough.
+Reading is in :mod:`p2pboard.reading`, following in :mod:`p2pboard.following`.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
@@ -25,46 +24,48 @@ from weakref import WeakValueDictionary
 import trio
 
 from p2pboard.errors import Failure, UserError
+from p2pboard.following import Followers, Send, Source
 from p2pboard.home import Home
+from p2pboard.reading import (
+    BOARD_ID_DIGITS,
+    Record,
+    board_record,
+    find_blocked,
+    find_board,
+    find_thread,
+    invite_record,
+    invite_to,
+    list_boards,
+    list_rules,
+    load_entry,
+    read_entries,
+    resting_status,
+    rule_record,
+    shown_board_id,
+)
 from p2pboard.rules import Rule, RuleKind
-from p2pboard.store.reader import Ambiguous, NotFound, Reader
+from p2pboard.store.reader import Reader
 from p2pboard.store.worker import StoreWorker, open_store
 from p2pboard.store.writer import Writer
-from p2pboard.view import Shown, show
 from protocol.board import (
     LOBBY,
     Board,
     Descriptor,
-    Invite,
     decode_invite,
     encode_descriptor,
-    encode_invite,
     private_descriptor,
 )
 from protocol.crypto import RandomBytes
-from protocol.effects import EntriesArrived, Event
 from protocol.entry import SALT_BYTES, Entry, Kind, bucket_of
 from protocol.errors import Reason, Refused
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
 
-Record = dict[str, Any]
-
-#: So much of a board's id is shown: enough to name it, far from enough to derive its keys.
-BOARD_ID_DIGITS = 16
 _BEGUN = "begun"
 #: A slice of the work loop: some tens of milliseconds, so that cancelling is prompt.
 _TRIES_A_SLICE = 50_000
-#: More threads than this touched at once (a first sync): one read of everything is cheaper. Guess.
-_THREADS_READ_SINGLY_MAX = 32
-#: More entries than this touched while a follower does not look: it looks at everything. Guess.
-_TOUCHED_MAX = 10_000
-#: A reader is told of changes at most so often: a burst is one read. Guess.
-_FOLLOW_PAUSE_S = 0.1
-#: Entries whose state a follower is remembered to have been told; the oldest go first.
-_TOLD_MAX = 200_000
 
 
-class Driver(Protocol):
+class Driver(Source, Protocol):
     """What the actions ask of a running node (:class:`p2pboard.driver.Driver`)."""
 
     async def open_board(self, board_id: bytes) -> None: ...
@@ -80,8 +81,6 @@ class Driver(Protocol):
     def peers(self) -> list[Record]: ...
 
     def status(self) -> Record: ...
-
-    def subscribe(self) -> AbstractContextManager[trio.MemoryReceiveChannel[Any]]: ...
 
 
 @asynccontextmanager
@@ -103,168 +102,6 @@ def _add_board(writer: Writer, descriptor: Descriptor, addresses: tuple[str, ...
     board = Board.of(descriptor)
     writer.add_board(encode_descriptor(descriptor), board.id, addresses)
     return board
-
-
-# --- Reading --------------------------------------------------------------------------------------
-
-
-def find_board(reader: Reader, text: str) -> Board:
-    """The board that ``text`` names: by its name, or by the beginning of its id.
-
-    :raises UserError: where there is none, or more than one.
-    """
-    boards = [Board.of(row.descriptor) for row in reader.boards()]
-    named = [board for board in boards if board.descriptor.name == text]
-    found = named or [board for board in boards if text and board.id.hex().startswith(text.lower())]
-    if not found:
-        names = ", ".join(sorted(board.descriptor.name for board in boards)) or "none"
-        raise UserError(f"there is no board {text!r} here (there is: {names}): create or join it")
-    if len(found) > 1:
-        candidates = ", ".join(f"{b.id.hex()[:8]} ({b.descriptor.name})" for b in found)
-        raise UserError(f"{text!r} can be any of {candidates}: give the beginning of the id")
-    return found[0]
-
-
-def find_entry(reader: Reader, board: Board, prefix: str) -> bytes:
-    """The id that begins with ``prefix`` (hex).
-
-    :raises UserError: where there is none, or more than one.
-    """
-    try:
-        return reader.resolve(board.id, _hex_prefix(prefix, "an entry's id"))
-    except NotFound:
-        raise UserError(
-            f"there is no entry {prefix!r} on {board.descriptor.name}:"
-            f" 'p2pboard read {board.descriptor.name}' shows the ids"
-        ) from None
-    except Ambiguous as error:
-        raise _ambiguous(prefix, [identifier.hex() for identifier in error.candidates]) from None
-
-
-def _ambiguous(prefix: str, candidates: Sequence[str]) -> UserError:
-    candidates = candidates[:8]
-    is_told_apart = (len({c[:n] for c in candidates}) == len(candidates) for n in range(12, 65))
-    digits = 12 + [*is_told_apart].index(True)
-    some = ", ".join(candidate[:digits] for candidate in candidates)
-    return UserError(f"{prefix!r} can be any of {some}: give more digits")
-
-
-def _hex_prefix(text: str, what: str) -> str:
-    digits = text.strip().lower()
-    if not digits or len(digits) > 64 or digits.strip("0123456789abcdef"):
-        raise UserError(f"{text!r} is not {what}: it has 1 to 64 digits of 0-9 and a-f")
-    return digits
-
-
-def list_boards(reader: Reader) -> list[Record]:
-    """All boards, in the order of their names."""
-    records = [_board_record(reader, Board.of(row.descriptor)) for row in reader.boards()]
-    return sorted(records, key=lambda record: (record["name"], record["board_id"]))
-
-
-def _board_record(reader: Reader, board: Board) -> Record:
-    return {
-        "name": board.descriptor.name,
-        "board_id": shown_board_id(board.id),
-        "open": board.descriptor.is_open,
-        "entries": reader.count(board.id),
-        "outbox": len(reader.outbox(board.id)),
-        "retention_days": board.descriptor.retention_days,
-        "work_bits": board.descriptor.work_bits,
-        "payload_bytes_max": board.descriptor.payload_bytes_max,
-    }
-
-
-def shown_board_id(board_id: bytes) -> str:
-    """What is shown of a board's id."""
-    return board_id.hex()[:BOARD_ID_DIGITS]
-
-
-def invite_to(reader: Reader, board: str, addresses: tuple[str, ...] = ()) -> Record:
-    """The link that lets others in."""
-    found = find_board(reader, board)
-    return _invite_record(found, addresses)
-
-
-def _invite_record(board: Board, addresses: tuple[str, ...] = ()) -> Record:
-    try:
-        link = encode_invite(Invite(board.descriptor, addresses))
-    except Refused as refused:
-        raise UserError(f"no such invite: {refused.detail}") from None
-    return {
-        "name": board.descriptor.name,
-        "board_id": shown_board_id(board.id),
-        "open": board.descriptor.is_open,
-        "link": link,
-    }
-
-
-def read_entries(
-    reader: Reader, board: str, thread: str | None = None, limit: int | None = None
-) -> list[Shown]:
-    """What is to be shown of a board, or of one of its threads: the newest ``limit``, oldest first.
-
-    :param thread: the beginning of the id of any entry in it.
-    """
-    found = find_board(reader, board)
-    thread_id = None if thread is None else find_thread(reader, found, thread)
-    return _shown(reader, found.id, thread_id, limit)
-
-
-def find_thread(reader: Reader, board: Board, prefix: str) -> bytes:
-    """The thread of the entry that ``prefix`` names."""
-    return _entry(reader, board, prefix).thread
-
-
-def _entry(reader: Reader, board: Board, prefix: str) -> Entry:
-    identifier = find_entry(reader, board, prefix)
-    for entry in reader.outbox(board.id):
-        if entry.id == identifier:
-            return entry
-    _, entries = reader.load_entries(board.id, (identifier,), 1)
-    return entries[0]
-
-
-def _shown(
-    reader: Reader, board_id: bytes, thread: bytes | None = None, limit: int | None = None
-) -> list[Shown]:
-    return show(reader.rows(board_id, thread, limit), reader.rules(board_id))
-
-
-def newest_entries(reader: Reader, limit: int) -> list[Record]:
-    """The newest posts of all boards together, oldest first, each with its ``board``'s name."""
-    records = [
-        shown.as_json() | {"board": row.descriptor.name}
-        for row in reader.boards()
-        for shown in _shown(reader, row.board_id, None, limit)
-        if shown.kind == "post"
-    ]
-    return sorted(records, key=lambda record: record["time"])[-limit:]
-
-
-def list_rules(reader: Reader, board: str) -> list[Record]:
-    """What is blocked on a board, oldest first."""
-    return [_rule_record(rule) for rule in reader.rules(find_board(reader, board).id)]
-
-
-def _rule_record(rule: Rule) -> Record:
-    return {
-        "rule": rule.id,
-        "kind": rule.kind,
-        "value": rule.value,
-        "action": rule.action,
-        "reason": rule.reason,
-    }
-
-
-def resting_status(reader: Reader) -> Record:
-    """What :meth:`Actions.status` answers where no node runs."""
-    keys = ("name", "board_id", "entries", "outbox")
-    boards = [{key: record[key] for key in keys} for record in list_boards(reader)]
-    return {"running": False, "listening": None, "mdns": False, "boards": boards}
-
-
-# --- Acting ---------------------------------------------------------------------------------------
 
 
 class Actions:
@@ -290,7 +127,10 @@ class Actions:
         #: One writer at a time in each thread: two posts there have one persona, and its log must
         #: not get two entries with one number. Others don't wait for each other's work.
         self._locks: WeakValueDictionary[tuple[bytes, bytes], trio.Lock] = WeakValueDictionary()
-        self._changes: set[_Changes] = set()
+        #: Boards come and go one at a time: a name must not be taken twice, nor a board be left
+        #: while it is opened.
+        self._boards_change = trio.Lock()
+        self._followers = Followers()
 
     async def perform(self, name: str, arguments: Record) -> Any:
         """The result of the action ``name``.
@@ -328,9 +168,10 @@ class Actions:
             )
         except Refused as refused:
             raise UserError(f"no board can be like that: {refused.detail}") from None
-        if any(record["name"] == name for record in await self.boards()):
-            raise UserError(f"there is a board {name!r} here already: choose another name")
-        return _invite_record(await self._open(descriptor, ()))
+        async with self._boards_change:
+            if any(record["name"] == name for record in await self.boards()):
+                raise UserError(f"there is a board {name!r} here already: choose another name")
+            return invite_record(await self._open(descriptor, ()))
 
     async def join(self, link: str) -> Record:
         """Takes part in the board that an invite is for."""
@@ -338,11 +179,14 @@ class Actions:
             invite = decode_invite(link)
         except Refused as refused:
             raise UserError(_why_no_invite(refused)) from None
-        name, board_id = invite.descriptor.name, Board.of(invite.descriptor).id
-        if any(record["board_id"] == shown_board_id(board_id) for record in await self.boards()):
-            raise UserError(f"the board {name!r} of this link is here already: read or post on it")
-        board = await self._open(invite.descriptor, invite.addresses)
-        return await self.store.read(_board_record, board)
+        name, shown_id = invite.descriptor.name, shown_board_id(Board.of(invite.descriptor).id)
+        async with self._boards_change:
+            if any(record["board_id"] == shown_id for record in await self.boards()):
+                raise UserError(
+                    f"the board {name!r} of this link is here already: read or post on it"
+                )
+            board = await self._open(invite.descriptor, invite.addresses)
+            return await self.store.read(board_record, board)
 
     async def _open(self, descriptor: Descriptor, addresses: tuple[str, ...]) -> Board:
         with trio.CancelScope(shield=True):
@@ -353,12 +197,13 @@ class Actions:
 
     async def leave(self, board: str) -> Record:
         """Deletes a board with everything on it from this home."""
-        found = await self.store.read(find_board, board)
-        with trio.CancelScope(shield=True):
-            if self.driver is not None:
-                await self.driver.close_board(found.id)
-            await self.store.write(Writer.remove_board, found.id)
-        self._touch(found.id)
+        async with self._boards_change:
+            found = await self.store.read(find_board, board)
+            with trio.CancelScope(shield=True):
+                if self.driver is not None:
+                    await self.driver.close_board(found.id)
+                await self.store.write(Writer.remove_board, found.id)
+        self._followers.touch(found.id)
         return {"name": found.descriptor.name, "board_id": shown_board_id(found.id)}
 
     async def boards(self) -> list[Record]:
@@ -393,7 +238,9 @@ class Actions:
                 int(self._wall_s()),
                 self._random_bytes,
             )
-            entry = await self._publish(draft, persona, fresh)
+            entry = await self._sign(draft, persona)
+            with trio.CancelScope(shield=True):
+                await self._publish(found, persona, fresh, entry)
         return {
             "id": entry.id.hex(),
             "thread": entry.thread.hex(),
@@ -413,17 +260,17 @@ class Actions:
                 return own
         return Persona.fresh(self._random_bytes, thread)
 
-    async def _publish(self, draft: Draft, persona: Persona, is_fresh: bool) -> Entry:
+    async def _sign(self, draft: Draft, persona: Persona) -> Entry:
         nonce = await _mine(draft, int.from_bytes(self._random_bytes(8), "big"))
-        entry = draft.sign(persona, nonce)
-        board_id = draft.board.id
-        # From here on the entry exists: whoever gives up waiting must not keep it from the node.
-        with trio.CancelScope(shield=True):
-            await self.store.write(Writer.put_own, board_id, persona.after(entry), is_fresh, entry)
-            if self.driver is not None:
-                self.driver.publish(board_id, entry)
-        self._touch(board_id, entry)
-        return entry
+        return draft.sign(persona, nonce)
+
+    async def _publish(self, board: Board, persona: Persona, is_fresh: bool, entry: Entry) -> None:
+        """Leaves an own entry to the outbox. To be shielded: from here on it exists, and whoever
+        gives up waiting must not keep it from the node."""
+        await self.store.write(Writer.put_own, board.id, persona.after(entry), is_fresh, entry)
+        if self.driver is not None:
+            self.driver.publish(board.id, entry)
+        self._followers.touch(board.id, entry)
 
     async def read(
         self, board: str, thread: str | None = None, limit: int | None = None
@@ -433,18 +280,22 @@ class Actions:
         return [record.as_json() for record in shown]
 
     async def retract(self, board: str, entry: str) -> Record:
-        """Takes back an own entry, everywhere."""
+        """Takes back an own entry, everywhere: what is out by a retraction that follows it, what
+        still waits in the outbox also by not sending it."""
         found = await self.store.read(find_board, board)
-        target = await self.store.read(_entry, found, entry)
+        target = await self.store.read(load_entry, found, entry)
         async with self._writing_in(found.id, target.thread):
             persona = await self.store.read(_author, found, target)
             draft = draft_retraction(found, persona, target.id, int(self._wall_s()))
-            retraction = await self._publish(draft, persona, await self._is_fresh(found, persona))
-        # What is already out stays until the retraction has come back, like at every other node:
-        # refusing to serve it a moment sooner would say who took it back.
-        if any(own.id == target.id for own in await self.store.read(Reader.outbox, found.id)):
-            await self._forget(found, target.id)
-        self._touch(found.id, target)
+            is_fresh = await self._is_fresh(found, persona)
+            retraction = await self._sign(draft, persona)
+            with trio.CancelScope(shield=True):
+                await self._publish(found, persona, is_fresh, retraction)
+                # What is already out stays until the retraction has come back, like at every other
+                # node: refusing to serve it a moment sooner would say who took it back.
+                if any(e.id == target.id for e in await self.store.read(Reader.outbox, found.id)):
+                    await self._forget(found, target)
+                self._followers.touch(found.id, target)
         return {"id": target.id.hex(), "retraction": retraction.id.hex(), "state": "retracted"}
 
     async def _is_fresh(self, board: Board, persona: Persona) -> bool:
@@ -454,17 +305,19 @@ class Actions:
         return own is None or own.public_key != persona.public_key
 
     async def forget(self, board: str, entry: str) -> Record:
-        """Deletes what an entry says from this home, for good."""
+        """Deletes what an entry says from this home, for good; what still waits in the outbox is
+        not sent."""
         found = await self.store.read(find_board, board)
-        target = await self.store.read(_entry, found, entry)
-        await self._forget(found, target.id)
-        self._touch(found.id, target)
+        target = await self.store.read(load_entry, found, entry)
+        with trio.CancelScope(shield=True):
+            await self._forget(found, target)
         return {"id": target.id.hex(), "state": "forgotten"}
 
-    async def _forget(self, board: Board, entry_id: bytes) -> None:
-        await self.store.write(Writer.forget, board.id, entry_id)
+    async def _forget(self, board: Board, target: Entry) -> None:
+        await self.store.write(Writer.forget, board.id, target.id)
         if self.driver is not None:
-            self.driver.withdraw(board.id, entry_id)
+            self.driver.withdraw(board.id, target.id)
+        self._followers.touch(board.id, target)
 
     # Blocks
 
@@ -474,19 +327,21 @@ class Actions:
         """Blocks a persona, an entry, a thread or a word on this node.
 
         :param value: the beginning of a key or an id, or the word.
+        :param purge: delete what falls under it too, for as long as the rule is there.
         """
         found = await self.store.read(find_board, board)
         rule = Rule(
             id="",
             kind=cast(RuleKind, kind),  # checked by the rule
-            value=await self.store.read(_blocked_value, found, kind, value),
+            value=await self.store.read(find_blocked, found, kind, value),
             action="purge" if purge else "hide",
             reason=reason,
             created=bucket_of(int(self._wall_s())),
         )
-        rule_id = await self.store.write(Writer.add_rule, found.id, rule)
-        self._touch(found.id)
-        return _rule_record(rule) | {"rule": rule_id}
+        with trio.CancelScope(shield=True):
+            rule_id, purged = await self.store.write(_add_rule, found.id, rule)
+            await self._rules_changed(found, purged)
+        return rule_record(rule) | {"rule": rule_id}
 
     async def block_list(self, board: str) -> list[Record]:
         """What is blocked."""
@@ -495,13 +350,21 @@ class Actions:
     async def block_remove(self, board: str, rule: str) -> Record:
         """Blocks it no more; what was purged is taken in again if others still have it."""
         found = await self.store.read(find_board, board)
-        if not await self.store.write(Writer.remove_rule, found.id, rule):
-            name = found.descriptor.name
-            raise UserError(f"there is no rule {rule!r}: 'p2pboard block list {name}' shows them")
-        if self.driver is not None:
-            await self.driver.want_payloads(found.id)
-        self._touch(found.id)
+        with trio.CancelScope(shield=True):
+            is_there, purged = await self.store.write(_remove_rule, found.id, rule)
+            if not is_there:
+                name = found.descriptor.name
+                raise UserError(
+                    f"there is no rule {rule!r}: 'p2pboard block list {name}' shows them"
+                )
+            await self._rules_changed(found, purged)
         return {"rule": rule}
+
+    async def _rules_changed(self, board: Board, has_purged: bool) -> None:
+        # Only what a rule that is gone had purged: to ask peers for more would tell them of rules.
+        if has_purged and self.driver is not None:
+            await self.driver.want_payloads(board.id)
+        self._followers.touch(board.id)
 
     # The node
 
@@ -522,11 +385,7 @@ class Actions:
     # Following
 
     async def follow(
-        self,
-        send: Callable[[Record], Awaitable[None]],
-        board: str,
-        thread: str | None = None,
-        limit: int | None = None,
+        self, send: Send, board: str, thread: str | None = None, limit: int | None = None
     ) -> None:
         """Sends what there is and then, until cancelled, each entry that is new or whose state has
         changed.
@@ -535,28 +394,7 @@ class Actions:
         """
         found = await self.store.read(find_board, board)
         thread_id = None if thread is None else await self.store.read(find_thread, found, thread)
-        changes = _Changes(found.id)
-        self._changes.add(changes)
-        try:
-            async with trio.open_nursery() as nursery:
-                if self.driver is not None:
-                    await nursery.start(_watch, self.driver, changes)
-                shown = await self.store.read(_shown, found.id, thread_id, limit)
-                told = _Told(shown, is_cut=len(shown) == limit)
-                touched: dict[bytes, bytes] | None = None
-                while True:
-                    for record in told.news_among(shown, touched):
-                        await send(record)
-                    await trio.sleep(_FOLLOW_PAUSE_S)
-                    touched = await changes.take()
-                    shown = await self.store.read(_shown_of, found.id, thread_id, touched)
-        finally:
-            self._changes.discard(changes)
-
-    def _touch(self, board_id: bytes, entry: Entry | None = None) -> None:
-        for changes in self._changes:
-            if changes.board_id == board_id:
-                changes.touch(entry)
+        await self._followers.follow(send, self.store, self.driver, found.id, thread_id, limit)
 
 
 #: What the loopback interface serves; ``follow`` apart, which sends more than one answer.
@@ -622,7 +460,7 @@ async def _mine(draft: Draft, start: int) -> bytes:
 
 
 def _post_to_answer(reader: Reader, board: Board, prefix: str) -> Entry:
-    entry = _entry(reader, board, prefix)
+    entry = load_entry(reader, board, prefix)
     if entry.header.kind == Kind.RETRACT:
         raise UserError(f"{prefix!r} is a retraction: answer another entry of its thread")
     return entry
@@ -644,109 +482,18 @@ def _without_secret(record: Record) -> Record:
     return record | {"board_id": record["board_id"][:BOARD_ID_DIGITS]}
 
 
-def _blocked_value(reader: Reader, board: Board, kind: str, text: str) -> str:
-    """What a rule names, whole: a word as it is, a key or an id from its beginning."""
-    match kind:
-        case "word":
-            return text
-        case "entry":
-            return find_entry(reader, board, text).hex()
-        case "thread":
-            return find_thread(reader, board, text).hex()
-        case "persona":
-            return _find_persona(reader, board, text)
-    raise UserError(f"{kind!r} can't be blocked: block a persona, an entry, a thread or a word")
+def _add_rule(writer: Writer, board_id: bytes, rule: Rule) -> tuple[str, bool]:
+    """The rule's id, and whether it took the place of one that purged."""
+    before = _purging(writer, board_id)
+    rule_id = writer.add_rule(board_id, rule)
+    return rule_id, rule_id in before
 
 
-def _find_persona(reader: Reader, board: Board, prefix: str) -> str:
-    digits = _hex_prefix(prefix, "a persona's key")
-    if len(digits) == 64:
-        return digits
-    personas = {entry.persona for entry in _shown(reader, board.id)}
-    found = sorted(persona for persona in personas if persona.startswith(digits))
-    if not found:
-        raise UserError(f"no persona {prefix!r} wrote on {board.descriptor.name}: see its entries")
-    if len(found) > 1:
-        raise _ambiguous(prefix, found)
-    return found[0]
+def _remove_rule(writer: Writer, board_id: bytes, rule_id: str) -> tuple[bool, bool]:
+    """Whether there was one, and whether it purged."""
+    before = _purging(writer, board_id)
+    return writer.remove_rule(board_id, rule_id), rule_id in before
 
 
-# --- Following ------------------------------------------------------------------------------------
-
-
-class _Changes:
-    """What a follower has not looked at yet: some entries of its board, or anything."""
-
-    def __init__(self, board_id: bytes) -> None:
-        self.board_id = board_id
-        self._entries: dict[bytes, bytes] = {}
-        self._is_anything = False
-        self._wake = trio.Event()
-
-    def touch(self, entry: Entry | None) -> None:
-        """``entry`` is new or has changed; None: who knows what has."""
-        if entry is None or len(self._entries) >= _TOUCHED_MAX:
-            self._is_anything = True
-        else:
-            self._entries[entry.id] = entry.thread
-        self._wake.set()
-
-    async def take(self) -> dict[bytes, bytes] | None:
-        """Waits for a change; then ids with their threads, or None for everything."""
-        await self._wake.wait()
-        taken = None if self._is_anything else self._entries
-        self._entries, self._is_anything, self._wake = {}, False, trio.Event()
-        return taken
-
-
-class _Told:
-    """What a follower has been told: the state of each entry, as far as it is remembered."""
-
-    def __init__(self, shown: Sequence[Shown], is_cut: bool) -> None:
-        self._states: dict[str, str] = {}
-        #: Of entries that were cut off at the start, nothing is told.
-        self._oldest = shown[0].time if is_cut and shown else 0
-
-    def news_among(
-        self, shown: Sequence[Shown], touched: dict[bytes, bytes] | None
-    ) -> Iterator[Record]:
-        """Those that are to be told, as JSON has them."""
-        for entry in shown:
-            record = entry.as_json()
-            before = self._states.get(record["id"])
-            is_due = touched is None or bytes.fromhex(record["id"]) in touched
-            if before is None and not (is_due and record["time"] >= self._oldest):
-                continue
-            if before != record["state"]:
-                self._states.pop(record["id"], None)
-                self._states[record["id"]] = record["state"]
-                yield record
-        while len(self._states) > _TOLD_MAX:
-            del self._states[next(iter(self._states))]
-
-
-async def _watch(
-    driver: Driver,
-    changes: _Changes,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    with driver.subscribe() as events:
-        task_status.started()
-        async for event in events:
-            if isinstance(event, EntriesArrived):
-                if event.board_id == changes.board_id:
-                    for entry in event.entries:
-                        changes.touch(entry)
-            elif not isinstance(event, Event):
-                changes.touch(None)  # events were missed
-
-
-def _shown_of(
-    reader: Reader, board_id: bytes, thread: bytes | None, touched: dict[bytes, bytes] | None
-) -> list[Shown]:
-    """What is to be shown of the threads that were touched, of ``thread`` only if it is given."""
-    threads = set() if touched is None else set(touched.values())
-    if touched is None or len(threads) > _THREADS_READ_SINGLY_MAX:
-        return _shown(reader, board_id, thread)
-    wanted = [one for one in sorted(threads) if thread in (None, one)]
-    return [shown for one in wanted for shown in _shown(reader, board_id, one)]
+def _purging(reader: Reader, board_id: bytes) -> set[str]:
+    return {rule.id for rule in reader.rules(board_id) if rule.action == "purge"}

@@ -15,6 +15,7 @@ import ifaddr
 import trio
 from zeroconf import (
     DNSQuestionType,
+    Error,
     InterfaceChoice,
     IPVersion,
     ServiceBrowser,
@@ -37,6 +38,9 @@ _NAMES_QUEUED_MAX = 256
 _RESOLVERS = 4
 _RESOLVE_MS_MAX = 3_000
 _ADDRESSES_POLL_SECONDS = 10.0
+#: What goes wrong around zeroconf: its own errors, the system's (a network that is gone, a thread
+#: that did not answer in time), and bytes of strangers that are not text.
+TROUBLES = (Error, OSError, ValueError)
 
 #: A salt and tags.
 Shown = tuple[bytes, tuple[bytes, ...]]
@@ -47,7 +51,7 @@ def encode_text(salt: bytes, tags: tuple[bytes, ...]) -> dict[bytes, bytes | Non
     return {b"v": TXT_VERSION, b"s": salt, b"t": b"".join(tags)}
 
 
-def decode_text(properties: dict[bytes, bytes | None]) -> tuple[bytes, tuple[bytes, ...]] | None:
+def decode_text(properties: dict[bytes, bytes | None]) -> Shown | None:
     """Salt and tags, or None where the record is not of this version or not well-formed."""
     salt, joined = properties.get(b"s") or b"", properties.get(b"t") or b""
     if properties.get(b"v") != TXT_VERSION or len(salt) != SALT_BYTES:
@@ -89,7 +93,7 @@ class Discovery:
         """Show and look until cancelled. A laptop that changes networks gets new sockets."""
         while True:
             addresses = own_addresses()
-            zeroconf = await trio.to_thread.run_sync(self._open)
+            zeroconf = await self._open()
             self.is_working = zeroconf is not None
             try:
                 if zeroconf is None:
@@ -97,20 +101,19 @@ class Discovery:
                 else:
                     await self._serve(zeroconf, addresses)
             finally:
+                self.is_working = False
                 if zeroconf is not None:
                     with trio.CancelScope(shield=True):
                         await trio.to_thread.run_sync(_close, zeroconf)
 
-    def _open(self) -> Zeroconf | None:
-        try:
-            return Zeroconf(interfaces=InterfaceChoice.All, ip_version=IPVersion.All)
-        except OSError:
-            pass  # Often IPv6 alone is switched off.
-        try:
-            return Zeroconf(interfaces=InterfaceChoice.All, ip_version=IPVersion.V4Only)
-        except OSError as error:
-            self._on_trouble(f"mDNS does not work here ({error.strerror}); use --peer HOST:PORT")
-            return None
+    async def _open(self) -> Zeroconf | None:
+        for version in (IPVersion.All, IPVersion.V4Only):  # Often IPv6 alone is switched off.
+            try:
+                return await trio.to_thread.run_sync(Zeroconf, InterfaceChoice.All, False, version)
+            except TROUBLES as error:
+                why = _why(error)
+        self._on_trouble(f"mDNS does not work here ({why}); use --peer HOST:PORT")
+        return None
 
     async def _serve(self, zeroconf: Zeroconf, addresses: list[str]) -> None:
         names, to_resolve = trio.open_memory_channel[str](_NAMES_QUEUED_MAX)
@@ -128,10 +131,14 @@ class Discovery:
     async def _show_until_addresses_differ(self, zeroconf: Zeroconf, addresses: list[str]) -> None:
         shown: Shown | None = None
         while own_addresses() == addresses:
-            if self._wanted is not None and self._wanted != shown:
-                shown = self._wanted
-                await trio.to_thread.run_sync(self._register, zeroconf, shown, addresses)
             self._wake = trio.Event()
+            wanted = self._wanted
+            if wanted is not None and wanted != shown:
+                try:
+                    await trio.to_thread.run_sync(self._register, zeroconf, wanted, addresses)
+                    shown = wanted
+                except TROUBLES as error:
+                    self._on_trouble(f"others can't find this node by mDNS now ({_why(error)})")
             with trio.move_on_after(_ADDRESSES_POLL_SECONDS):
                 await self._wake.wait()
 
@@ -159,9 +166,8 @@ class Discovery:
         self, zeroconf: Zeroconf, to_resolve: trio.MemoryReceiveChannel[str]
     ) -> None:
         async for name in to_resolve:
-            info = ServiceInfo(SERVICE_TYPE, name)
-            is_complete = await trio.to_thread.run_sync(info.request, zeroconf, _RESOLVE_MS_MAX)
-            found = read_service(info) if is_complete else None
+            # Abandoned rather than waited for: the name of a node that is gone takes seconds.
+            found = await trio.to_thread.run_sync(resolve, zeroconf, name, abandon_on_cancel=True)
             if found is not None:
                 self._on_found(found)
 
@@ -191,6 +197,16 @@ def _browse(
     )
 
 
+def resolve(zeroconf: Zeroconf, name: str) -> Advertised | None:
+    """What the service of that name says, asking the LAN for it; None where it says nothing, or
+    the name can't be one of ours: anybody may claim any name to be a service of our type."""
+    try:
+        info = ServiceInfo(SERVICE_TYPE, name)
+        return read_service(info) if info.request(zeroconf, _RESOLVE_MS_MAX) else None
+    except TROUBLES:
+        return None
+
+
 def read_service(info: ServiceInfo) -> Advertised | None:
     """What a resolved service says, or None where it is not one of ours or not well-formed."""
     text = decode_text(info.properties)
@@ -215,5 +231,10 @@ def own_addresses() -> list[str]:
 
 
 def _close(zeroconf: Zeroconf) -> None:
-    zeroconf.unregister_all_services()
+    with suppress(*TROUBLES):  # no network to say goodbye on, say
+        zeroconf.unregister_all_services()
     zeroconf.close()
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -9,11 +9,10 @@ thread. An effect that takes long is only begun in order; its answer is fed when
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import trio
@@ -21,7 +20,7 @@ import trio
 from p2pboard import transport
 from p2pboard.discovery import Discovery
 from p2pboard.errors import StoreError
-from p2pboard.store.reader import Reader
+from p2pboard.store.reader import Reader, UnknownBoard
 from p2pboard.store.worker import StoreWorker
 from p2pboard.store.writer import Writer
 from protocol import effects, inputs, limits
@@ -78,10 +77,11 @@ class Driver:
         self._next_link = 0
         self._open_sockets = 0
         self._all_closed = trio.Event()
+        self._is_leaving = False
         self._armed_ms: int | None = None
         self._rearm = trio.Event()
         self._verifiers = trio.CapacityLimiter(_VERIFIERS)
-        self._subscribers: dict[trio.MemorySendChannel[Any], bool] = {}
+        self._subscribers: dict[trio.MemorySendChannel[Any], None] = {}
 
     # --- What the application uses ----------------------------------------------------------------
 
@@ -156,8 +156,8 @@ class Driver:
     @contextmanager
     def subscribe(self) -> Iterator[trio.MemoryReceiveChannel[Any]]:
         """A channel of the events that happen from now on."""
-        send, receive = trio.open_memory_channel[Any](_EVENTS_QUEUED_MAX)
-        self._subscribers[send] = False
+        send, receive = trio.open_memory_channel[Any](_EVENTS_QUEUED_MAX + 1)
+        self._subscribers[send] = None
         try:
             yield receive
         finally:
@@ -240,7 +240,7 @@ class Driver:
     def _begin_storing(self, effect: effects.Store) -> None:
         def done(outcome: Any) -> None:
             if isinstance(outcome, Exception):
-                self._log(f"could not store entries: {outcome}")
+                self._log(f"could not store entries: {_why(outcome)}")
                 self.feed(inputs.StoreFailed(effect.token))
             else:
                 self.feed(inputs.Stored(effect.token, tuple(outcome)))
@@ -250,7 +250,7 @@ class Driver:
     def _write_soon(self, write: Callable[..., Any], *arguments: Any) -> None:
         def done(outcome: Any) -> None:
             if isinstance(outcome, Exception):
-                self._log(f"could not write: {outcome}")
+                self._log(f"could not write: {_why(outcome)}")
 
         self.store.write_soon(write, *arguments, then=done)
 
@@ -259,6 +259,8 @@ class Driver:
             covered, entries = await self.store.read(
                 Reader.load_entries, effect.board_id, effect.ids, effect.bytes_max
             )
+        except UnknownBoard:
+            covered, entries = len(effect.ids), []  # left meanwhile
         except StoreError as error:
             self._log(f"could not read entries: {error}")
             covered, entries = len(effect.ids), []
@@ -275,12 +277,15 @@ class Driver:
 
     async def accept(self, stream: trio.SocketStream) -> None:
         """Serve a connection that somebody made to us."""
-        await self._run_connection(stream, None)
+        if self._is_leaving:
+            await trio.aclose_forcefully(stream)
+        else:
+            await self._run_connection(stream, None)
 
     async def _run_connection(
         self, stream: trio.SocketStream, dialled: effects.Dial | None
     ) -> None:
-        async with stream:
+        async with self._counted(stream):
             try:
                 remote, local = transport.ends_of(stream)
             except OSError:
@@ -322,23 +327,29 @@ class Driver:
         is_told = False
         while True:
             try:
-                found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await transport.resolve(host, port)
                 break
+            except ValueError:
+                self._log(f"the host of a peer with port {port} can't be a name; leaving it out")
+                return
             except OSError:
                 if not is_told:
                     self._log(f"can't resolve the host of a peer with port {port}; trying again")
                 is_told = True
                 await trio.sleep(_RESOLVE_AGAIN_SECONDS)
-        for *_, socket_address in found:
-            self.feed(inputs.AddressGiven(Address(str(socket_address[0]), port)))
+        for address in found:
+            self.feed(inputs.AddressGiven(address))
 
     async def say_goodbye(self) -> None:
         """Tell all peers that this node is leaving, so that they need not find out."""
+        self._is_leaving = True
         self._all_closed = trio.Event()
         if not self._open_sockets:
             return
         for board_id in list(self._node.boards):
             await self.close_board(board_id)
+        for stranger in self._connections.values():
+            stranger.hang_up()
         with trio.move_on_after(_FAREWELL_SECONDS_MAX):
             await self._all_closed.wait()
 
@@ -352,14 +363,13 @@ class Driver:
                 self._since.pop(event.link, None)
             case effects.SyncProgress():
                 self._progress[event.board_id] = event
-        for channel, has_missed in self._subscribers.items():
-            try:
-                if has_missed:
-                    channel.send_nowait(Missed())
-                    self._subscribers[channel] = False
+        for channel in self._subscribers:
+            waiting = channel.statistics().current_buffer_used
+            if waiting < _EVENTS_QUEUED_MAX:
                 channel.send_nowait(event)
-            except trio.WouldBlock:
-                self._subscribers[channel] = True
+            elif waiting == _EVENTS_QUEUED_MAX:
+                # The last place, so that it is told even where nothing happens any more.
+                channel.send_nowait(Missed())
 
 
 class _Connection:
@@ -401,10 +411,13 @@ async def open_driver(
     :param peers: HOST:PORT of other nodes, by name or address.
     :raises Failure: where that address can't be listened on.
     """
-    listeners = await transport.open_listeners(listen)
-    port = transport.port_of(listeners)
-    listening = Address(listen.host if listen else "0.0.0.0", port)
-    async with trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        listeners = await transport.open_listeners(listen)
+        for listener in listeners:
+            await stack.enter_async_context(listener)
+        port = transport.port_of(listeners)
+        listening = Address(listen.host if listen else "0.0.0.0", port)
+        nursery = await stack.enter_async_context(trio.open_nursery())
         driver = Driver(store, nursery, listening, log)
         if mdns:
             driver.discovery = Discovery(port, driver.feed, log)
@@ -435,6 +448,11 @@ def trio_seconds_until(deadline_ms: int | None) -> float:
     return max(0.0, deadline_ms / 1000 - trio.current_time()) + 0.001
 
 
+def _why(error: Exception) -> str:
+    """What a log may hold of it: the words of any other error could be those of an entry."""
+    return str(error) if isinstance(error, StoreError) else type(error).__name__
+
+
 def _check_signatures(entries: tuple[Entry, ...]) -> tuple[bool, ...]:
     return tuple(_is_signed(entry) for entry in entries)
 
@@ -455,11 +473,13 @@ def _read_board(
     reader: Reader, board_id: bytes
 ) -> tuple[inputs.BoardOpened, list[tuple[str, int]]]:
     """Everything that the core needs of a board, and addresses that must be resolved first."""
-    row = next(row for row in reader.boards() if row.board_id == board_id)
+    row = next((row for row in reader.boards() if row.board_id == board_id), None)
+    if row is None:
+        raise UnknownBoard("the board is not here any more: join it again to use it")
     numeric: list[tuple[str, int]] = []
     names: list[tuple[str, int]] = []
     for host, port in reader.addresses(board_id):
-        (numeric if _is_numeric(host) else names).append((host, port))
+        (numeric if transport.is_numeric(host) else names).append((host, port))
     opened = inputs.BoardOpened(
         board=Board.of(row.descriptor),
         keys=reader.index_keys(board_id),
@@ -468,11 +488,3 @@ def _read_board(
         addresses=tuple(Address(host, port) for host, port in numeric),
     )
     return opened, names
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        return False
-    return True

@@ -91,13 +91,21 @@ class Home:
             os.close(descriptor)
 
     def write_token(self, token: Token) -> None:
-        """Tells the commands of this user how to reach the node; replaces any older file."""
+        """Tells the commands of this user how to reach the node; replaces any older file.
+
+        :raises UserError: where the folder can't be written.
+        """
         text = json.dumps({"port": token.port, "token": token.secret.hex()})
         part = self.path / f".local-{secrets.token_hex(4)}"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text + "\n")
-        os.replace(part, self.token_file)
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(text + "\n")
+            os.replace(part, self.token_file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise _unusable(self.path, error) from None
 
     def read_token(self) -> Token | None:
         """How to reach a node that runs or ran here; None where there is no such file."""

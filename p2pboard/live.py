@@ -26,8 +26,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from p2pboard.actions import Actions, Driver, newest_entries
+from p2pboard.actions import Actions, Driver
 from p2pboard.cli.show import console, heading, plain, table
+from p2pboard.reading import newest_entries
 
 Record = dict[str, Any]
 
@@ -61,7 +62,10 @@ class Warnings(logging.Handler):
         self.say(line)
 
     def say(self, line: str) -> None:
-        """Keeps one line, and says it where there is no view to draw it."""
+        """Keeps one line, and says it where there is no view to draw it. The same line again says
+        nothing new: a disk that stays full would fill a log, on the same disk."""
+        if self.lines and self.lines[-1] == line:
+            return
         self.lines.append(line)
         if self._print is not None:
             self._print(line)

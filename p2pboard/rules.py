@@ -1,8 +1,9 @@
 """Block rules: what this node's user does not want to see, or to keep.
 
 A rule names a persona, an entry, a thread or a word, and either *hides* (shown collapsed, with the
-reason) or *purges* (the payload is forgotten and refused from then on). Rules are local and
-reversible; nobody else learns of them, but for a purged payload that this node no longer has.
+reason) or *purges* (the payload is deleted, and refused for as long as the rule is there). Rules
+are local and reversible: after a rule is gone, peers are asked for what it had purged. Nobody else
+learns of them, but for a purged payload that this node no longer has.
 
 Words are compared on *normalised* text, because blocked words come back dressed up: compatibility
 forms folded (NFKC: full-width letters, ligatures), case folded, characters that can't be seen

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import trio
 
@@ -28,9 +29,10 @@ async def open_listeners(address: Address | None) -> list[trio.SocketListener]:
         return await _open_everywhere()
     try:
         return await trio.open_tcp_listeners(address.port, host=address.host, backlog=BACKLOG)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it can't be a host's name
+        why = getattr(error, "strerror", None) or "there can be no such host"
         raise Failure(
-            f"can't listen on {address}: {error.strerror or error}; "
+            f"can't listen on {address}: {why}; "
             "choose another address with --listen HOST:PORT, or leave it out"
         ) from None
 
@@ -75,8 +77,27 @@ async def dial(address: Address) -> trio.SocketStream | None:
     try:
         with trio.fail_after(DIAL_SECONDS_MAX):
             return await trio.open_tcp_stream(address.host, address.port)
-    except (OSError, trio.TooSlowError):
+    except (OSError, ValueError, trio.TooSlowError):  # ValueError: it can't be a host's name
         return None
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """The addresses that a host's name stands for, as numbers.
+
+    :raises OSError: where there are none now; maybe later, on another network.
+    :raises ValueError: where it can't be a name at all.
+    """
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(address_of(where) for *_, where in found))
+
+
+def is_numeric(host: str) -> bool:
+    """Whether ``host`` is an address and no name."""
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def ends_of(stream: trio.SocketStream) -> tuple[Address, Address]:
@@ -84,8 +105,15 @@ def ends_of(stream: trio.SocketStream) -> tuple[Address, Address]:
 
     :raises OSError: where it is gone already.
     """
-    remote, local = stream.socket.getpeername(), stream.socket.getsockname()
-    return Address(plain_host(remote[0]), remote[1]), Address(plain_host(local[0]), local[1])
+    return address_of(stream.socket.getpeername()), address_of(stream.socket.getsockname())
+
+
+def address_of(where: Sequence[Any]) -> Address:
+    """The address that a socket names as (host, port), for IPv6 with flow and zone; the zone is
+    part of a link-local host, which means nothing without it."""
+    host, port, *more = where
+    zone = more[1] if len(more) > 1 and "%" not in host else 0
+    return Address(f"{host}%{zone}" if zone else plain_host(host), port)
 
 
 def plain_host(host: str) -> str:

@@ -31,6 +31,7 @@ class Options:
     after the hour, drawn anew every day.
 
     :ivar rhythm: "none": everybody is on all the time; "daily": the working day below.
+    :ivar start_spread_s: without a rhythm: all start within the first so many seconds.
     :ivar start_hour: the time of day at which the simulation begins.
     :ivar open_hour: when lids open.
     :ivar open_spread_s: how far before or after it.
@@ -47,6 +48,7 @@ class Options:
     """
 
     rhythm: Literal["none", "daily"] = "none"
+    start_spread_s: DaySeconds = 10.0
     start_hour: HourOfDay = 9.0
     open_hour: HourOfDay = 9.0
     open_spread_s: DaySeconds = 1800.0
@@ -91,7 +93,8 @@ class _Days:
     def begin(self) -> None:
         if self._options.rhythm == "none":
             for host in self._hosts:
-                host.start()
+                begins_us = self._random.uniform(0, self._options.start_spread_s) * 1_000_000
+                self._world.after(int(begins_us), partial(_open, host))
             return
         staying = int(self._options.always_on_share * len(self._hosts) + 0.5)
         always_on = {host.number for host in self._random.sample(self._hosts, staying)}

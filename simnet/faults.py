@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+Probability = Annotated[float, (0.0, 1.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +18,22 @@ class Faults:
     :ivar advert_loss: that one host misses one advertisement.
     :ivar advert_copy: that it gets it twice.
     :ivar rechunk: that a piece is cut at a random place.
+    :ivar repeat: that a piece reaches its receiver twice, which breaks the link it belongs to.
     :ivar verify_ms: added to the time that signatures take; batches overtake each other.
     :ivar store_ms: the time until a write is durable; a crash before it loses the write.
     :ivar store_failure: that a write fails.
     """
 
     delay_ms: tuple[float, float] = (0.0, 0.0)
-    break_: float = 0.0
-    dial: float = 0.0
-    advert_loss: float = 0.0
-    advert_copy: float = 0.0
-    rechunk: float = 0.2
+    break_: Probability = 0.0
+    dial: Probability = 0.0
+    advert_loss: Probability = 0.0
+    advert_copy: Probability = 0.0
+    rechunk: Probability = 0.2
+    repeat: float = 0.0
     verify_ms: tuple[float, float] = (0.05, 0.5)
     store_ms: tuple[float, float] = (0.5, 10.0)
-    store_failure: float = 0.0
+    store_failure: Probability = 0.0
 
 
 CALM = Faults()

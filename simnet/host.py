@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from typing import TYPE_CHECKING
 
 from protocol import effects, inputs
 from protocol.board import Board
 from protocol.entry import Entry
+from protocol.gossip import Gossip
 from protocol.inputs import Now
 from protocol.link import Link
 from protocol.messages import Address, Message
@@ -35,11 +37,38 @@ class Costs:
     """What work costs a host's processor, in virtual microseconds.
 
     :ivar verify_us: one signature (PyNaCl on a laptop of 2020).
+    :ivar receive_us: one piece of bytes: from the socket through the core (measured by emulate: the
+        processor time of real nodes grows by 0.7 ms with each frame that is sent and received).
+    :ivar send_us: one frame, from the core to the socket (as before; half of it each).
+    :ivar store_us: one transaction, threads and events around it included (measured by emulate:
+        what is left of a node's processor time for an entry).
     :ivar slowness: a factor on everything.
+    :ivar disk_slowness: a further factor on writes.
     """
 
     verify_us: float = 45.0
+    receive_us: float = 350.0
+    send_us: float = 350.0
+    store_us: float = 2500.0
     slowness: float = 1.0
+    disk_slowness: float = 1.0
+
+
+class Processor:
+    """Where hosts compute: work begins when a core is free, in the order of asking.
+
+    :param cores: a host computes on one at a time; several hosts may share a processor, like the
+        processes of :mod:`simnet.emulation` do.
+    """
+
+    def __init__(self, cores: int = 1) -> None:
+        self._free_us = [0] * cores
+
+    def occupy(self, from_us: int, cost_us: int) -> int:
+        """When work is done that can begin at ``from_us``; virtual microseconds."""
+        done_us = max(from_us, self._free_us[0]) + cost_us
+        heapreplace(self._free_us, done_us)
+        return done_us
 
 
 #: What is told of each message: the host, the link, whether it was sent, the message.
@@ -49,8 +78,10 @@ Listener = Callable[["Host", Link, bool, Message], None]
 class Host:
     """A host on the world's network.
 
+    :cvar role: what it is in reports: "honest", or the kind of adversary.
     :ivar number: its place in the topology.
     :ivar boot: counts the starts; what an earlier one began never reaches a later one.
+    :ivar shown: what it shows to its neighbours.
     :ivar events: what the core told the application, if ``keeps_events``.
     :ivar acknowledged: own entries that were durable, in the order of their user being told.
     :ivar skew_s: how far its wall clock is off; :ivar drift: seconds that it gains a second.
@@ -58,8 +89,15 @@ class Host:
     :ivar listeners: told of each message that its core sends or receives.
     :ivar on_event: told of each event as it happens.
     :ivar on_acknowledged: told of each own entry as it is acknowledged, before its core is.
+    :ivar on_start: told of each start, before anything of it has happened.
     :ivar signatures: how many it has checked.
+    :ivar processor: its own, unless somebody lets hosts share one.
+    :ivar computed_us: when its processor is done with all that has come up so far.
     """
+
+    role: str = "honest"
+    #: The machine of its boards, where it is not the world's: adversaries bring their own.
+    make_board: type[Gossip] | None = None
 
     def __init__(self, world: World, number: int, boards: Sequence[Board]) -> None:
         self.world = world
@@ -80,6 +118,7 @@ class Host:
         self.listeners: list[Listener] = []
         self.on_event: list[Callable[[Host, effects.Event], None]] = []
         self.on_acknowledged: list[Callable[[Host, Entry], None]] = []
+        self.on_start: list[Callable[[Host], None]] = []
         self.signatures = 0
         self.addresses: dict[int, Address] = {}
         self._random = world.random(f"work {number}")
@@ -87,21 +126,35 @@ class Host:
         self._connections: dict[int, Connection] = {}
         self._ticking_us: int | None = None
         self._durable_us = 0
-        self._processor_free_us = 0
+        self.processor = Processor()
+        self.computed_us = 0
         self._slept_us = 0
         self._asleep_since_us = 0
-        self._shown: effects.Advertise | None = None
+        self.shown: effects.Advertise | None = None
         self.node = self._make_node()
 
     # --- Switching on and off ---------------------------------------------------------------------
 
     def start(self) -> None:
         """Switch on, with what is on the disk."""
+        for told in self.on_start:
+            told(self)
         self.boot += 1
         self.is_on = True
         self._connections = {}
         self._ticking_us = None
-        self.addresses = {
+        self.addresses = self._own_addresses()
+        self.node = self._make_node()
+        self.world.network.listen(self)
+        for board in self.boards.values():
+            self._open(board)
+        self.feed(inputs.ListeningOn(next(iter(self.addresses.values())).port))
+        self.world.network.ask(self)
+        self._introduce()
+
+    def _own_addresses(self) -> dict[int, Address]:
+        """Where it listens, on each of its segments."""
+        return {
             segment: Address(
                 f"10.{segment % 250}.{self.number // 250}.{self.number % 250 + 1}",
                 # A new port at each start, like the real node.
@@ -109,17 +162,11 @@ class Host:
             )
             for segment in self.world.topology.segments[self.number]
         }
-        self.node = self._make_node()
-        self.world.network.listen(self)
-        for board in self.boards.values():
-            self._open(board)
-        self.feed(inputs.ListeningOn(next(iter(self.addresses.values())).port))
-        self._introduce()
 
     def _make_node(self) -> Node:
         return Node(
             self.world.random(f"host {self.number} boot {self.boot}").randbytes,
-            self.world.make_board,
+            self.make_board or self.world.make_board,
             self.world.begin,
             self._tap,
         )
@@ -192,8 +239,8 @@ class Host:
             self.feed(inputs.LinkClosed(number))
         self._ticking_us = None
         self.feed(inputs.Tick())
-        if self._shown is not None:
-            self._advertise(self._shown)
+        if self.shown is not None:
+            self._advertise(self.shown)
 
     # --- What its user does -----------------------------------------------------------------------
 
@@ -232,11 +279,16 @@ class Host:
         draft = draft_retraction(board, persona, target.id, self.now().wall_s)
         return self._publish(board, draft, persona)
 
-    def _publish(self, board: Board, draft: Draft, persona: Persona) -> tuple[Entry, Persona]:
+    @staticmethod
+    def finish(draft: Draft, persona: Persona) -> Entry:
+        """Work and signature; the time that they take a real writer does not pass."""
         nonce = draft.mine(0, 1 << 24)
         if nonce is None:
             raise RuntimeError("no work found; give the board fewer work bits")
-        entry = draft.sign(persona, nonce)
+        return draft.sign(persona, nonce)
+
+    def _publish(self, board: Board, draft: Draft, persona: Persona) -> tuple[Entry, Persona]:
+        entry = self.finish(draft, persona)
 
         def durable() -> None:
             self.disks[board.id].outbox[entry.id] = entry
@@ -303,6 +355,8 @@ class Host:
     def received(self, connection: Connection, piece: bytes) -> None:
         """Bytes arrived."""
         if self.is_running and connection.number in self._connections:
+            # The core has it now; what it answers leaves when the processor has come to it.
+            self.compute(self.costs.receive_us)
             self.feed(inputs.BytesReceived(connection.number, piece))
 
     def sent(self, connection: Connection, count: int) -> None:
@@ -349,6 +403,7 @@ class Host:
         match effect:
             case effects.SendBytes():
                 if effect.link in self._connections:
+                    self.compute(self.costs.send_us)
                     self.world.network.send(self._connections[effect.link], self, effect.data)
             case effects.Tell():
                 self._tell(effect.event)
@@ -372,7 +427,7 @@ class Host:
             case effects.Expire():
                 self.disks[effect.board_id].expire(effect.bucket)
             case effects.Advertise():
-                self._shown = effect
+                self.shown = effect
                 self._advertise(effect)
             case effects.RememberAddress():
                 pass  # the LAN is asked again at each start
@@ -410,8 +465,10 @@ class Host:
     def _write(self, durable: Callable[[], None]) -> None:
         """One writer: writes become durable in their order, whatever each of them takes."""
         takes_us = 1000 * self._random.uniform(*self.world.faults.store_ms)
-        begins_us = max(self._durable_us, self.world.now_us)
-        self._durable_us = begins_us + int(takes_us * self.costs.slowness)
+        begins_us = max(self._durable_us, self.compute(self.costs.store_us))
+        self._durable_us = begins_us + int(
+            takes_us * self.costs.slowness * self.costs.disk_slowness
+        )
         self._at(self._durable_us, durable)
 
     def _load(self, effect: effects.Load) -> None:
@@ -422,7 +479,7 @@ class Host:
         boot = self.boot
 
         def show() -> None:
-            if self.boot == boot and self.is_running and self._shown is shown:
+            if self.boot == boot and self.is_running and self.shown is shown:
                 self.world.network.advertise(self, shown.salt, shown.tags)
                 self.world.after(ADVERTISE_AGAIN_US, show)
 
@@ -430,10 +487,14 @@ class Host:
 
     def _work(self, cost_us: float, extra_ms: tuple[float, float], act: Callable[[], None]) -> None:
         """Queue for the processor, then some time that does not occupy it."""
-        begins_us = max(self._processor_free_us, self.world.now_us)
-        self._processor_free_us = begins_us + int(cost_us * self.costs.slowness)
         extra_us = int(1000 * self._random.uniform(*extra_ms))
-        self._at(self._processor_free_us + extra_us, act)
+        self._at(self.compute(cost_us) + extra_us, act)
+
+    def compute(self, cost_us: float) -> int:
+        """Let the processor work for something; when it is done with that."""
+        from_us = max(self.computed_us, self.world.now_us)
+        self.computed_us = self.processor.occupy(from_us, int(cost_us * self.costs.slowness))
+        return self.computed_us
 
     def _at(self, at_us: int, act: Callable[[], None]) -> None:
         boot = self.boot

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CUT_NOTICED_US = 5_000_000
 #: A lost piece is sent again after this; Linux's least is 200 ms.
 RESEND_US = 200_000
+#: What a receiver that does not read takes in all the same, for each connection: the buffers of
+#: both systems. Guess (Linux's begin at some 85 KB and grow).
+UNREAD_BYTES_MAX = 128 * 1024
 #: A dial that meets silence fails after this.
 DIAL_SILENCE_US = 8_000_000
 
@@ -37,6 +40,8 @@ class Packet(NamedTuple):
 
 
 Observer = Callable[[Packet], None]
+#: What somebody gets who records packets whole: the connection, the sending side, the bytes.
+Recording = Callable[["Connection", int, bytes], None]
 
 
 class Connection:
@@ -65,6 +70,7 @@ class Network:
     """Carries bytes between hosts, unless they are apart.
 
     :ivar observers: told of each packet as it is sent.
+    :ivar wiretaps: given each piece of bytes as it is sent.
     :ivar sent_bytes: by host number, what each has sent.
     :ivar received_bytes: by host number, what has reached each.
     :ivar pieces: pieces carried in all.
@@ -72,6 +78,7 @@ class Network:
 
     def __init__(self, world: World) -> None:
         self.observers: list[Observer] = []
+        self.wiretaps: list[Recording] = []
         self.sent_bytes: dict[int, int] = {}
         self.received_bytes: dict[int, int] = {}
         self.pieces = 0
@@ -84,11 +91,18 @@ class Network:
         self._of_host: dict[int, dict[int, Connection]] = {}
         self._numbers = count(1)
         self._uplink_free_us: dict[int, int] = {}
+        self._unread: dict[int, list[tuple[Connection, int, bytes, bool]]] = {}
+        self._unread_bytes: dict[int, int] = {}
 
     @property
     def carried_bytes(self) -> int:
         """Bytes sent in all."""
         return sum(self.sent_bytes.values())
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """The open connections: the numbers of the host that dialled and of the one that was
+        dialled."""
+        return [(c.ends[0].number, c.ends[1].number) for c in self._connections.values()]
 
     # --- Partitions -------------------------------------------------------------------------------
 
@@ -111,6 +125,14 @@ class Network:
         """Everybody reaches everybody, as far as the topology goes."""
         self._groups = {}
         self._blocked = set()
+
+    def rejoin(self, host: Host) -> None:
+        """Undo :meth:`isolate`."""
+        self._groups.pop(host.number, None)
+
+    def unblock(self, source: Host, destination: Host) -> None:
+        """Undo :meth:`block`."""
+        self._blocked.discard((source.number, destination.number))
 
     def _break_what_is_cut(self) -> None:
         for connection in list(self._connections.values()):
@@ -140,7 +162,15 @@ class Network:
         """Connect, or let the caller know that nobody answers."""
         boot = caller.boot
         callee, segment = self._listeners.get(address, (None, 0))
+        if callee is caller:
+            # A host on two segments may be told its own other address. A connection here has one
+            # number for both ends, so there is none to oneself: nobody answers.
+            callee = None
         way = self._way(caller, callee, segment)
+        if callee is caller:
+            # A host can't be both ends of one connection here; how the core notices that it has
+            # dialled itself is tested without a network.
+            callee = None
         if callee is None or way is None or self._random.random() < self._world.faults.dial:
             is_refused = callee is None and self._random.random() < 0.5
             wait_us = 2_000 if is_refused else DIAL_SILENCE_US
@@ -180,6 +210,8 @@ class Network:
             packet = Packet(world.now_us, sender.number, receiver.number, size)
             for observer in self.observers:
                 observer(packet)
+        for record in self.wiretaps:
+            record(connection, side, data)
         left_us = self._leaves_us(sender, connection.way, size)
         for piece in self._rechunked(data):
             if world.faults.break_ and self._random.random() < world.faults.break_:
@@ -195,12 +227,18 @@ class Network:
                 arrives_us - world.now_us,
                 lambda piece=piece: self._deliver(connection, side, piece),  # type: ignore[misc]
             )
+            if world.faults.repeat and self._random.random() < world.faults.repeat:
+                world.after(
+                    arrives_us - world.now_us,
+                    lambda piece=piece: self._repeat(connection, side, piece),  # type: ignore[misc]
+                )
 
     def _leaves_us(self, sender: Host, way: LinkClass, size: int) -> int:
         """When the last byte is on the wire: after what the host has queued before it."""
+        begins_us = max(self._world.now_us, sender.computed_us)
         if not way.bandwidth_mbit:
-            return self._world.now_us
-        begins_us = max(self._world.now_us, self._uplink_free_us.get(sender.number, 0))
+            return begins_us
+        begins_us = max(begins_us, self._uplink_free_us.get(sender.number, 0))
         left_us = begins_us + int(size * 8 / way.bandwidth_mbit)
         self._uplink_free_us[sender.number] = left_us
         return left_us
@@ -215,9 +253,43 @@ class Network:
         self.received_bytes[receiver.number] = self.received_bytes.get(receiver.number, 0) + len(
             piece
         )
+        if receiver.number in self._unread:
+            self._leave_unread(connection, side, piece)
+            return
         self._world.note("bytes", connection.number, side, len(piece))
         receiver.received(connection, piece)
         sender.sent(connection, len(piece))
+
+    def _repeat(self, connection: Connection, side: int, piece: bytes) -> None:
+        """A broken middlebox: the receiver gets a piece once more, which nobody sent."""
+        if connection.is_current() and connection.ends[1 - side].number not in self._unread:
+            self._world.note("repeat", connection.number, side, len(piece))
+            connection.ends[1 - side].received(connection, piece)
+
+    # --- Slow readers -----------------------------------------------------------------------------
+
+    def stop_reading(self, host: Host) -> None:
+        """The host takes no bytes until :meth:`read_on`: what arrives waits, in order. Once the
+        buffers are full its senders' bytes do not leave any more."""
+        self._unread.setdefault(host.number, [])
+
+    def read_on(self, host: Host) -> None:
+        """It takes what has waited."""
+        for connection, side, piece, has_left in self._unread.pop(host.number, []):
+            self._unread_bytes.pop(connection.number, None)
+            if connection.is_current():
+                self._world.note("bytes", connection.number, side, len(piece))
+                host.received(connection, piece)
+                if not has_left:
+                    connection.ends[side].sent(connection, len(piece))
+
+    def _leave_unread(self, connection: Connection, side: int, piece: bytes) -> None:
+        waiting = self._unread_bytes.get(connection.number, 0) + len(piece)
+        self._unread_bytes[connection.number] = waiting
+        has_left = waiting <= UNREAD_BYTES_MAX
+        self._unread[connection.ends[1 - side].number].append((connection, side, piece, has_left))
+        if has_left:
+            connection.ends[side].sent(connection, len(piece))
 
     def close(self, connection: Connection, closer: Host) -> None:
         """One end closes; the other learns of it after what is still on the way."""
@@ -251,7 +323,8 @@ class Network:
         connection.is_open = False
         del self._connections[connection.number]
         for end in connection.ends:
-            del self._of_host[end.number][connection.number]
+            # Two programs on one machine may be linked, too.
+            self._of_host[end.number].pop(connection.number, None)
         self._world.note("closed", connection.number)
 
     # --- Advertisements ---------------------------------------------------------------------------
@@ -263,6 +336,18 @@ class Network:
             for host in self._world.on_segment(segment):
                 if host is not sender and self._passes(sender, host):
                     self._multicast(host, advertised)
+
+    def ask(self, asker: Host) -> None:
+        """The question of a host that has just started: everybody there answers it alone (mDNS's
+        question for a unicast response, RFC 6762, section 5.4)."""
+        for segment in asker.addresses:
+            for host in self._world.on_segment(segment):
+                shown = host.shown
+                if host is asker or shown is None or not host.is_running:
+                    continue
+                if self._passes(asker, host) and self._passes(host, asker):
+                    address = host.addresses[segment]
+                    self._multicast(asker, Advertised((address,), shown.salt, shown.tags))
 
     def _multicast(self, host: Host, advertised: Advertised) -> None:
         faults = self._world.faults

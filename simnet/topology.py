@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from random import Random
+from typing import Annotated
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class LinkClass:
     latency_ms: float = 0.5
     latency_sigma: float = 0.3
     bandwidth_mbit: float = 100.0
-    loss: float = 0.0
+    loss: Annotated[float, (0.0, 1.0)] = 0.0
 
     def delay_us(self, random: Random) -> int:
         """One draw."""

@@ -14,6 +14,7 @@ Or the posts are those of a recorded trace: JSON lines with ``at_s``, ``author``
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from protocol.entry import SALT_BYTES, Entry
 from protocol.persona import Persona
@@ -35,10 +36,11 @@ Exponent = Annotated[float, (0.0, 10.0)]
 
 #: So often another author or thread is drawn before a post is left unwritten or opens a thread.
 _DRAWS_MAX = 16
-_WORDS = (
-    "who else has tried the new coffee machine is broken again and nobody said a word about it "
-    "in the meeting why do we still need a form for that does anybody know when the heating"
-).split()
+_PHRASES = (
+    "who else has tried the new coffee machine it is broken again and nobody said a word "
+    "about the heating in our meeting why do we still need a form for that does anybody know"
+)
+_WORDS = _PHRASES.split()
 
 
 class Post(NamedTuple):
@@ -87,27 +89,16 @@ class Options:
     posts: tuple[Post, ...] = ()
 
 
-class Recorder(Protocol):
-    """Who is told of each post; :class:`simnet.measures.Recorder` is one."""
-
-    author_of: dict[bytes, int]
-
-
 def schedule(
-    world: World,
-    hosts: Sequence[Host],
-    options: Options,
-    recorder: Recorder,
-    until_s: float | None = None,
+    world: World, hosts: Sequence[Host], options: Options, until_s: float | None = None
 ) -> None:
     """Let people write.
 
     :param hosts: the honest ones; in a recorded trace, author *n* is the *n*-th of all of the
         world's hosts.
-    :param recorder: is told in ``author_of`` who wrote each entry.
     :param until_s: the end; nobody writes in the last ``quiet_s`` before it.
     """
-    writing = _Writing(world, hosts, options, recorder, until_s)
+    writing = _Writing(world, hosts, options, until_s)
     if options.trace or options.posts:
         writing.play(options.posts)
     else:
@@ -122,16 +113,10 @@ class _Thread:
 
 class _Writing:
     def __init__(
-        self,
-        world: World,
-        hosts: Sequence[Host],
-        options: Options,
-        recorder: Recorder,
-        until_s: float | None,
+        self, world: World, hosts: Sequence[Host], options: Options, until_s: float | None
     ) -> None:
         self._world = world
         self._options = options
-        self._recorder = recorder
         self._random = world.random("workload")
         self._end_us = None if until_s is None else int((until_s - options.quiet_s) * 1_000_000)
         # Ranks are drawn: the busiest author may sit anywhere.
@@ -230,7 +215,6 @@ class _Writing:
             if self._random.random() >= self._options.same_persona_share:
                 persona = None
         entry, persona = author.post(_text(size, self._random), answering, persona)
-        self._recorder.author_of[entry.id] = author.number
         if thread is None or answering is None:
             thread = self._open_thread(entry)
         else:
@@ -258,7 +242,7 @@ class _Writing:
 
 def _text_bytes(options: Options, random: Random, author: Host) -> int:
     most = author.board.descriptor.payload_bytes_max - SALT_BYTES
-    drawn = options.text_bytes_median * 2.718281828 ** random.gauss(0.0, options.text_bytes_sigma)
+    drawn = options.text_bytes_median * math.exp(random.gauss(0.0, options.text_bytes_sigma))
     return max(1, min(most, int(drawn)))
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from p2pboard.actions import list_rules
 from p2pboard.cli.shared import (
     Group,
     check_one_of,
@@ -16,6 +15,7 @@ from p2pboard.cli.shared import (
     query,
 )
 from p2pboard.cli.show import console, plain, table
+from p2pboard.reading import list_rules
 
 _SHOWN_VALUE_DIGITS = 16
 

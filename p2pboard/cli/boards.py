@@ -9,7 +9,6 @@ from typing import Any
 import click
 import segno
 
-from p2pboard.actions import invite_to, list_boards
 from p2pboard.cli.shared import (
     Command,
     json_option,
@@ -20,6 +19,7 @@ from p2pboard.cli.shared import (
     query,
 )
 from p2pboard.cli.show import console, plain, table
+from p2pboard.reading import invite_to, list_boards
 
 
 @click.command(

@@ -15,7 +15,7 @@ import click
 import trio
 
 from p2pboard import local
-from p2pboard.actions import Actions, open_home_store, resting_status
+from p2pboard.actions import Actions, open_home_store
 from p2pboard.cli.shared import (
     Command,
     ask_node,
@@ -31,6 +31,7 @@ from p2pboard.cli.shared import (
 from p2pboard.cli.show import console, plain, table
 from p2pboard.home import Home
 from p2pboard.live import Warnings, show_live, write_lines
+from p2pboard.reading import resting_status
 from p2pboard.store.worker import StoreWorker
 from protocol.messages import Address
 

@@ -10,10 +10,20 @@ import click
 import trio
 
 from p2pboard import local
-from p2pboard.actions import read_entries
-from p2pboard.cli.shared import Command, current_home, json_option, perform, print_json, query
+from p2pboard.cli.shared import (
+    Command,
+    Done,
+    ask_node,
+    current_home,
+    json_option,
+    perform,
+    perform_somewhere,
+    print_json,
+    query,
+)
 from p2pboard.cli.show import console, print_entry, print_threads
 from p2pboard.errors import Failure, UserError
+from p2pboard.reading import find_board, read_entries, shown_board_id
 from p2pboard.view import Shown
 
 #: So many entries a person reads at once; --limit asks for more.
@@ -43,16 +53,27 @@ def post(board: str, text: str | None, reply: str | None, fresh: bool, as_json: 
     entry waits in the outbox until it has come back from other nodes.
     """
     written = _text_of(text)
-    record = _post(board=board, text=written, reply=reply, fresh=fresh)
+    done = _do_work("post", board=board, text=written, reply=reply, fresh=fresh)
     if as_json:
-        print_json(record)
+        print_json(done.result)
     else:
-        click.echo(f"{record['id']} is in the outbox")
+        click.echo(f"{done.result['id']} {_what_next(done, board)}")
 
 
-def _post(**arguments: Any) -> Any:
+def _do_work(name: str, **arguments: Any) -> Done:
     with console(stderr=True).status("doing the work that the board asks for"):
-        return perform("post", **arguments)
+        return perform_somewhere(name, **arguments)
+
+
+def _what_next(done: Done, board: str) -> str:
+    """What becomes of an own entry after it was written."""
+    status = ask_node("status") if done.by_node else None
+    if status is None:
+        return "waits in the outbox: 'p2pboard run' sends it out"
+    board_id = shown_board_id(query(find_board, board).id)
+    if not any(on["peers"] for on in status["boards"] if on["board_id"] == board_id):
+        return "waits in the outbox: the node sends it out as soon as it has a peer there"
+    return "has been sent out: it is shown like any other once it has come back"
 
 
 def _text_of(text: str | None) -> str:
@@ -149,11 +170,12 @@ def _follow(arguments: dict[str, Any], as_json: bool) -> None:
 def retract(board: str, entry: str) -> None:
     """Take back an entry that you wrote.
 
-    Its text is deleted here, and at all who get the retraction. Who has read it has read it. What
-    still waits in the outbox is taken out of it.
+    Its text is not shown here any more, and is deleted by all nodes, this one too, as the
+    retraction reaches them. Who has read it has read it. What still waits in the outbox is taken
+    out of it.
     """
-    record = perform("retract", board=board, entry=entry)
-    click.echo(f"{record['id']} is retracted; the retraction is in the outbox")
+    done = _do_work("retract", board=board, entry=entry)
+    click.echo(f"{done.result['id']} is retracted; the retraction {_what_next(done, board)}")
 
 
 @click.command(cls=Command, example="p2pboard forget lobby 3f9a")

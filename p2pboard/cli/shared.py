@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Never, TypeVar
+from typing import Any, NamedTuple, Never, TypeVar
 
 import click
 import trio
@@ -191,18 +191,33 @@ def perform(name: str, /, **arguments: Any) -> Any:
 
     :raises UserError, Failure: what is wrong.
     """
+    return perform_somewhere(name, **arguments).result
+
+
+class Done(NamedTuple):
+    """An action that was done.
+
+    :ivar by_node: whether a running node did it; else this command did, and no node knows.
+    """
+
+    result: Any
+    by_node: bool
+
+
+def perform_somewhere(name: str, /, **arguments: Any) -> Done:
+    """As :func:`perform`, for who wants to know where it was done."""
     return trio.run(_perform, current_home(), name, arguments)
 
 
-async def _perform(home: Home, name: str, arguments: dict[str, Any]) -> Any:
+async def _perform(home: Home, name: str, arguments: dict[str, Any]) -> Done:
     deadline = trio.current_time() + BUSY_S_MAX
     while True:
         try:
-            return await local.call(home, name, arguments)
+            return Done(await local.call(home, name, arguments), by_node=True)
         except local.NoNode:
             pass
         try:
-            return await _perform_here(home, name, arguments)
+            return Done(await _perform_here(home, name, arguments), by_node=False)
         except HomeBusy:
             # Another command writes, or a node is about to start or to stop: both take moments.
             if trio.current_time() > deadline:
@@ -316,6 +331,7 @@ def check_one_of(choices: dict[str, str | None]) -> tuple[str, str]:
 
 __all__ = [
     "Command",
+    "Done",
     "Group",
     "Program",
     "ask_node",
@@ -326,6 +342,7 @@ __all__ = [
     "parse_address",
     "patiently_locked",
     "perform",
+    "perform_somewhere",
     "print_json",
     "print_json_lines",
     "query",

@@ -18,11 +18,9 @@ from typing import Any, NamedTuple
 from p2pboard.errors import StoreError, UserError
 from p2pboard.rules import Rule
 from p2pboard.store.schema import PayloadState
+from p2pboard.store.sealing import header_of, unseal_outbox, unseal_payload, unseal_persona
 from protocol.board import Descriptor, decode_descriptor
-from protocol.codec import decode, encode
-from protocol.crypto import aead_decrypt, aead_encrypt
-from protocol.entry import BUCKET_SECONDS, Entry, Header, Kind
-from protocol.errors import Reason
+from protocol.entry import BUCKET_SECONDS, Entry, Kind
 from protocol.persona import Persona
 
 #: So much of an id is in the indexes.
@@ -31,11 +29,6 @@ SHORT_BYTES = 8
 _ROWS_A_FETCH = 10_000
 #: Entries loaded in one query: the most that is read in vain where the bound on bytes is hit.
 _LOADED_AT_ONCE = 64
-#: A secret seals one thing and is never used again, so the nonce can be constant (RFC 8439, 2.8).
-_NONCE = bytes(12)
-_SEALED_PAYLOAD = b"payload"
-_SEALED_PERSONA = b"persona"
-_SEALED_OUTBOX = b"outbox"
 
 
 class UnknownBoard(StoreError):
@@ -121,57 +114,8 @@ def short(identifier: bytes) -> bytes:
     return identifier[:SHORT_BYTES]
 
 
-def seal(secret: bytes, label: bytes, content: bytes) -> bytes:
-    """``content``, readable only with ``secret`` (32 random bytes, used this once)."""
-    return aead_encrypt(secret, _NONCE, label, content)
-
-
-def unseal(secret: bytes | None, label: bytes, sealed: bytes) -> bytes:
-    """What was sealed.
-
-    :raises StoreError: where the database is damaged.
-    """
-    content = None if secret is None else aead_decrypt(secret, _NONCE, label, sealed)
-    if content is None:
-        raise StoreError(
-            "the store failed: the database is damaged: move it away and join your boards again"
-        )
-    return content
-
-
-def seal_payload(secret: bytes, payload: bytes) -> bytes:
-    """A payload, sealed."""
-    return seal(secret, _SEALED_PAYLOAD, payload)
-
-
-def unseal_payload(secret: bytes | None, sealed: bytes) -> bytes:
-    """A payload; raises StoreError."""
-    return unseal(secret, _SEALED_PAYLOAD, sealed)
-
-
-def seal_persona(secret: bytes, persona: Persona, is_fresh: bool) -> bytes:
-    """A persona with its key, sealed."""
-    fields = [persona.seed, persona.public_key, persona.thread, persona.seq, persona.prev, is_fresh]
-    return seal(secret, _SEALED_PERSONA, encode(fields))
-
-
-def seal_outbox(secret: bytes, entry: Entry) -> bytes:
-    """An own entry, sealed."""
-    fields = [entry.id, entry.raw, entry.signature, entry.payload]
-    return seal(secret, _SEALED_OUTBOX, encode(fields))
-
-
-def _unseal_fields(secret: bytes | None, label: bytes, sealed: bytes) -> list[Any]:
-    return list(decode(unseal(secret, label, sealed), Reason.ENTRY_MALFORMED))
-
-
-def _header(raw: bytes) -> Header:
-    """A header that was checked before it was stored."""
-    return Header._make(decode(raw, Reason.ENTRY_MALFORMED))
-
-
 def _entry_of(row: _Stored) -> Entry:
-    header = _header(row.raw)
+    header = header_of(row.raw)
     payload = None
     if header.kind == Kind.RETRACT:
         payload = b""
@@ -185,7 +129,7 @@ def _in_log_order(entries: Iterable[Entry]) -> list[Entry]:
 
 
 class Reader:
-    """The questions. All take the board's id and raise :class:`UnknownBoard` where it isn't there.
+    """The questions. Those that take a board's id raise :class:`UnknownBoard` where it isn't there.
 
     :param connection: of :func:`p2pboard.store.schema.open_database`.
     """
@@ -270,7 +214,8 @@ class Reader:
         return int(row[0])
 
     def lacking(self, board_id: bytes, limit: int) -> list[bytes]:
-        """Ids of at most ``limit`` stored entries whose payload is wanted and was never had."""
+        """Ids of at most ``limit`` stored entries whose payload is wanted and not there: it never
+        came, or a rule that is gone had purged it."""
         rows = self._db.execute(
             "SELECT id FROM entries WHERE board = ? AND payload_state = ? AND payload_state > 0"
             " LIMIT ?",
@@ -290,7 +235,7 @@ class Reader:
             (board,),
         )
         return [
-            OutboxItem(item, slot, _outbox_entry(_unseal_fields(secret, _SEALED_OUTBOX, sealed)))
+            OutboxItem(item, slot, unseal_outbox(secret, sealed))
             for item, slot, sealed, secret in rows
         ]
 
@@ -485,8 +430,8 @@ class Reader:
         )
         opened = []
         for number, slot, sealed, secret in rows:
-            *fields, is_fresh = _unseal_fields(secret, _SEALED_PERSONA, sealed)
-            opened.append(OwnPersona(number, slot, bool(is_fresh), Persona(*fields)))
+            persona, is_fresh = unseal_persona(secret, sealed)
+            opened.append(OwnPersona(number, slot, is_fresh, persona))
         return opened
 
 
@@ -501,8 +446,3 @@ SELECT e.id, e.persona, e.seq, e.kind, e.thread, e.parent, e.bucket, e.payload_s
 FROM entries e INDEXED BY {index}
     LEFT JOIN payloads p USING (entry) LEFT JOIN secrets s USING (slot)
 WHERE """
-
-
-def _outbox_entry(fields: list[Any]) -> Entry:
-    identifier, raw, signature, payload = fields
-    return Entry(identifier, _header(raw), raw, signature, payload)

@@ -158,20 +158,19 @@ def open_database(path: Path, read_only: bool = False) -> sqlite3.Connection:
 
     :raises StoreError: where the file can't be opened, is not ours, or is of a newer version.
     """
-    connection = None
     try:
         connection = _connect(path, read_only)
-        _check_ours(connection, path)
-        if read_only:
-            _check_current(connection, path)
-        else:
-            _prepare(connection)
+        try:
+            _check_ours(connection, path)
+            if read_only:
+                _check_current(connection, path)
+            else:
+                _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
     except (sqlite3.Error, OSError) as error:
         raise _not_opened(path, error) from error
-    except StoreError:
-        if connection is not None:
-            connection.close()
-        raise
     return connection
 
 

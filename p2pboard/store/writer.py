@@ -11,7 +11,8 @@ Four rules are kept here, and nowhere else:
   wrote what: so an own entry that comes back *without* its payload is stored without it, like
   anybody's, and waits on.
 - A retraction counts if its persona is its target's, whichever of the two comes first.
-- What is forgotten stays forgotten: a payload that comes again is not stored again.
+- What is forgotten stays forgotten: a payload that comes again is not stored again. What a rule
+  purged is wanted again once no rule purges it any more.
 - What is erased leaves nothing (:mod:`p2pboard.store.schema`).
 """
 
@@ -28,14 +29,10 @@ from p2pboard.rules import Matcher, Rule, rule_id
 from p2pboard.store.reader import (
     OwnPersona,
     Reader,
-    seal_outbox,
-    seal_payload,
-    seal_persona,
     short,
-    unseal_payload,
 )
 from p2pboard.store.schema import PayloadState
-from protocol.crypto import KEY_BYTES
+from p2pboard.store.sealing import Slots, seal_outbox, seal_payload, seal_persona, unseal_payload
 from protocol.entry import Entry, Kind, payload_text
 from protocol.errors import Misuse
 from protocol.persona import Persona
@@ -46,7 +43,6 @@ ADDRESSES_MAX = 64
 _ENTRIES_AT_ONCE = 512
 #: Freed pages given back to the file system after an expiry: 16 MiB, some tens of milliseconds.
 _VACUUM_PAGES = 2048
-_ERASED = bytes(KEY_BYTES)
 
 
 class PersonaMoved(StoreError):
@@ -65,8 +61,6 @@ class Writer(Reader):
 
     :param connection: one that may write.
     :param random_bytes: cryptographic randomness, for the secrets that seal.
-    :ivar has_erased: whether something was erased since somebody last set it to False: the
-        write-ahead log must be truncated before it is gone from the disk.
     """
 
     def __init__(
@@ -75,9 +69,17 @@ class Writer(Reader):
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         super().__init__(connection)
-        self._random_bytes = random_bytes
+        self._slots = Slots(connection, random_bytes)
         self._purging_of: dict[int, Matcher] = {}
-        self.has_erased = False
+
+    @property
+    def has_erased(self) -> bool:
+        """See :class:`~p2pboard.store.sealing.Slots`."""
+        return self._slots.has_erased
+
+    @has_erased.setter
+    def has_erased(self, has_erased: bool) -> None:
+        self._slots.has_erased = has_erased
 
     def rolled_back(self) -> None:
         """The transaction was undone, in part or in whole: what is remembered may be wrong."""
@@ -104,14 +106,14 @@ class Writer(Reader):
     def remove_board(self, board_id: bytes) -> None:
         """Delete a board with all that belongs to it."""
         board = self._board(board_id)
-        self._free_selected(
+        self._slots.free_selected(
             "SELECT slot FROM payloads JOIN entries USING (entry) WHERE board = ?", (board,)
         )
-        self._free_selected("SELECT slot FROM outbox WHERE board = ?", (board,))
-        self._free_selected("SELECT slot FROM personas WHERE board = ?", (board,))
+        self._slots.free_selected("SELECT slot FROM outbox WHERE board = ?", (board,))
+        self._slots.free_selected("SELECT slot FROM personas WHERE board = ?", (board,))
         self._db.execute("DELETE FROM boards WHERE board = ?", (board,))
         self._purging_of.clear()
-        self.has_erased = True
+        self._slots.has_erased = True
         self._give_space_back()
 
     def remember_address(self, board_id: bytes, host: str, port: int, day: int) -> None:
@@ -205,7 +207,7 @@ class Writer(Reader):
         return {entry.id for entry in posts if (entry.id, entry.header.persona) in pairs}
 
     def _insert(self, board: int, fresh: Sequence[Entry], states: Sequence[int]) -> None:
-        first = self._next_row("SELECT max(entry) FROM entries")
+        first = int(self._db.execute("SELECT max(entry) FROM entries").fetchone()[0] or 0) + 1
         rows = []
         payloads = []
         for number, (entry, state) in enumerate(zip(fresh, states, strict=True), first):
@@ -223,7 +225,7 @@ class Writer(Reader):
         self._insert_payloads(payloads)
 
     def _insert_payloads(self, payloads: Sequence[tuple[int, bytes]]) -> None:
-        slots = self._take_slots(len(payloads))
+        slots = self._slots.take(len(payloads))
         self._db.executemany(
             "INSERT INTO payloads VALUES (?, ?, ?)",
             [
@@ -275,7 +277,7 @@ class Writer(Reader):
         keys) whose thread is gone with them; how many entries that were."""
         board = self._board(board_id)
         old = (board, before_bucket)
-        self._free_selected(
+        self._slots.free_selected(
             "SELECT slot FROM entries JOIN payloads USING (entry) WHERE board = ? AND bucket < ?",
             old,
         )
@@ -288,7 +290,7 @@ class Writer(Reader):
                 deleted += 1
         self._delete_personas_without_thread(board)
         if deleted:
-            self.has_erased = True
+            self._slots.has_erased = True
             self._give_space_back()
         return deleted
 
@@ -331,21 +333,21 @@ class Writer(Reader):
                 raise PersonaMoved("you wrote in this thread meanwhile: send the text again")
             self._delete_persona(before)
         self._insert_persona(board, persona, is_fresh)
-        ((slot, secret),) = self._take_slots(1)
+        ((slot, secret),) = self._slots.take(1)
         self._db.execute(
             "INSERT INTO outbox (board, slot, sealed) VALUES (?, ?, ?)",
             (board, slot, seal_outbox(secret, entry)),
         )
 
     def _insert_persona(self, board: int, persona: Persona, is_fresh: bool) -> None:
-        ((slot, secret),) = self._take_slots(1)
+        ((slot, secret),) = self._slots.take(1)
         self._db.execute(
             "INSERT INTO personas (board, slot, sealed) VALUES (?, ?, ?)",
             (board, slot, seal_persona(secret, persona, is_fresh)),
         )
 
     def _delete_persona(self, own: OwnPersona) -> None:
-        self._free([own.slot])
+        self._slots.free([own.slot])
         self._db.execute("DELETE FROM personas WHERE persona = ?", (own.row,))
 
     def _leave_outbox(
@@ -356,7 +358,7 @@ class Writer(Reader):
                 self._delete_outbox_item(item.item, item.slot)
 
     def _delete_outbox_item(self, item: int, slot: int) -> None:
-        self._free([slot])
+        self._slots.free([slot])
         self._db.execute("DELETE FROM outbox WHERE item = ?", (item,))
 
     # --- Forgetting -------------------------------------------------------------------------------
@@ -383,7 +385,7 @@ class Writer(Reader):
     def _forget(self, numbers: Sequence[int], state: PayloadState) -> None:
         """Erase the payloads of ``numbers`` (rows of entries), where they are."""
         for number in numbers:
-            self._free_selected("SELECT slot FROM payloads WHERE entry = ?", (number,))
+            self._slots.free_selected("SELECT slot FROM payloads WHERE entry = ?", (number,))
         self._db.executemany("DELETE FROM payloads WHERE entry = ?", [(n,) for n in numbers])
         self._set_states(numbers, state)
 
@@ -392,38 +394,6 @@ class Writer(Reader):
             "UPDATE entries SET payload_state = ? WHERE entry = ?",
             [(int(state), number) for number in numbers],
         )
-
-    # --- Secrets ----------------------------------------------------------------------------------
-
-    def _take_slots(self, count: int) -> list[tuple[int, bytes]]:
-        """``count`` new secrets and where they are: in free slots, then at the end."""
-        random = self._random_bytes(count * KEY_BYTES)
-        fresh = [random[start : start + KEY_BYTES] for start in range(0, len(random), KEY_BYTES)]
-        rows = self._db.execute("SELECT slot FROM free_slots LIMIT ?", (count,)).fetchall()
-        reused = [(slot, secret) for (slot,), secret in zip(rows, fresh, strict=False)]
-        end = self._next_row("SELECT max(slot) FROM secrets")
-        appended = list(enumerate(fresh[len(reused) :], end))
-        self._db.executemany("DELETE FROM free_slots WHERE slot = ?", rows)
-        self._db.executemany(
-            "UPDATE secrets SET secret = ? WHERE slot = ?", [(s, slot) for slot, s in reused]
-        )
-        self._db.executemany("INSERT INTO secrets VALUES (?, ?)", appended)
-        return reused + appended
-
-    def _free(self, slots: Sequence[int]) -> None:
-        """Erase what the secrets in ``slots`` seal. Overwriting with as many bytes happens in
-        place: that is why secrets are overwritten and not deleted."""
-        self._db.executemany(
-            "UPDATE secrets SET secret = ? WHERE slot = ?", [(_ERASED, slot) for slot in slots]
-        )
-        self._db.executemany("INSERT INTO free_slots VALUES (?)", [(slot,) for slot in slots])
-        self.has_erased = self.has_erased or bool(slots)
-
-    def _free_selected(self, sql: str, parameters: Sequence[object]) -> None:
-        self._free([slot for (slot,) in self._db.execute(sql, parameters)])
-
-    def _next_row(self, sql: str) -> int:
-        return int(self._db.execute(sql).fetchone()[0] or 0) + 1
 
     # --- Rules ------------------------------------------------------------------------------------
 

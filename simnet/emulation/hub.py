@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from simnet.emulation.priority import go_first
+
 #: <linux/if_tun.h>: make this interface; Ethernet frames, no header of tun's own.
 _TUNSETIFF = 0x400454CA
 _IFF_TAP_NO_PI = 0x0002 | 0x1000
@@ -89,8 +91,8 @@ class Hub:
         for _ in range(_BURST):
             try:
                 frame = os.read(port.file, _FRAME_BYTES_MAX)
-            except BlockingIOError:
-                return
+            except OSError:
+                return  # nothing more there, or the interface has just gone with its namespace
             kind = kind_of(frame)
             port.counts[kind] = port.counts.get(kind, 0) + len(frame)
             port.counts[f"{kind} frames"] = port.counts.get(f"{kind} frames", 0) + 1
@@ -177,9 +179,8 @@ def make_port(number: int, record: dict[str, Any]) -> Port:
 
 def main() -> None:
     """Until standard input ends."""
-    # Frames must not wait for the nodes whose delays they are part of.
-    with contextlib.suppress(OSError):
-        os.nice(-15)
+    # Frames must not wait for the nodes that they go between.
+    go_first(15)
     asked = json.loads(sys.stdin.readline())
     ports = [make_port(number, record) for number, record in enumerate(asked["ports"])]
     print("ready", flush=True)

@@ -4,6 +4,7 @@
 WORD...`` with its output going to LOG. Standard input has one JSON object a line,
 
     {"tag": 1, "call": "post", "arguments": {"board": "tea", "text": "hello"}}
+    {"tag": 2, "spent": true}
     {"follow": {"board": "tea"}}
 
 and standard output answers, in any order, with the time (``time.monotonic``, which all namespaces
@@ -11,6 +12,7 @@ of a machine share) at which the node said so:
 
     {"at": 12.345, "ready": true}
     {"at": 12.345, "tag": 1, "result": {...}}   or   {"at": ..., "tag": 1, "error": "..."}
+    {"at": 12.345, "tag": 2, "result": 1.23}      seconds of processor time of the node so far
     {"at": 12.345, "entry": {...}}
 
 Times are taken here, next to the node, so that neither the start of a command nor a busy reader of
@@ -21,15 +23,19 @@ any more does not stay behind.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from simnet.emulation.priority import go_first
 
 Record = dict[str, Any]
 
@@ -54,7 +60,7 @@ def connect(home: Path) -> IO[bytes]:
     secret = bytes.fromhex(token["token"])
     connection = socket.create_connection(("127.0.0.1", int(token["port"])), timeout=30)
     connection.settimeout(None)
-    lines = connection.makefile("rwb")
+    lines = cast("IO[bytes]", connection.makefile("rwb"))
     connection.close()  # once the file is
     nonce = secrets.token_bytes(16)
     send(lines, {"nonce": nonce.hex(), "proof": _proof(secret, b"call", nonce)})
@@ -103,6 +109,13 @@ def follow(home: Path, arguments: Record) -> None:
                 say({"entry": {key: entry[key] for key in ("id", "state", "thread")}}, at)
 
 
+def spent_s(node: subprocess.Popen[bytes]) -> float:
+    """Processor time of the node so far."""
+    # The name may have blanks in it; user and system time are the 14th and 15th field (proc(5)).
+    fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def start_node(home: Path, log: Path, words: list[str]) -> subprocess.Popen[bytes]:
     """The node, running."""
     with log.open("ab") as output:
@@ -126,8 +139,14 @@ def wait_until_it_answers(node: subprocess.Popen[bytes], home: Path) -> bool:
     return False
 
 
+def begin(work: Callable[[Path, Record], None], home: Path, asked: Record) -> None:
+    """Do it meanwhile."""
+    threading.Thread(target=work, args=(home, asked), daemon=True).start()
+
+
 def main(home: Path, log: Path, words: list[str]) -> int:
     """Until standard input ends."""
+    go_first(10)
     node = start_node(home, log, words)
     try:
         is_up = wait_until_it_answers(node, home)
@@ -136,11 +155,12 @@ def main(home: Path, log: Path, words: list[str]) -> int:
             return 1
         for line in sys.stdin:
             asked = json.loads(line)
-            if "follow" in asked:
-                work = (follow, (home, asked["follow"]))
+            if "spent" in asked:
+                say({"tag": asked["tag"], "result": spent_s(node)}, time.monotonic())
+            elif "follow" in asked:
+                begin(follow, home, asked["follow"])
             else:
-                work = (call, (home, asked))
-            threading.Thread(target=work[0], args=work[1], daemon=True).start()
+                begin(call, home, asked)
         return 0
     finally:
         node.terminate()

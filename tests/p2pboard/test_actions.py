@@ -1,119 +1,19 @@
-"""The actions: what they refuse, in which order they do things, and what followers are told."""
+"""The actions: what they refuse, in which order they do things, and what giving up leaves."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from secrets import token_bytes
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
 
-from p2pboard import actions as module
-from p2pboard.actions import ACTIONS, Actions, open_home_store
+from p2pboard.actions import ACTIONS, Actions
 from p2pboard.errors import Failure, UserError
-from p2pboard.home import Home
-from p2pboard.store.worker import StoreWorker
 from p2pboard.store.writer import Writer
-from protocol.effects import CameBack, EntriesArrived
-from protocol.entry import Entry, check_signature, decode_entry
-from protocol.persona import Persona, draft_post
-
-NOW_S = 1_700_000_000
-
-
-class FakeDriver:
-    """Writes down what it is told; tells what a test wants."""
-
-    def __init__(self, store: StoreWorker) -> None:
-        self._store = store
-        self.told: list[Any] = []
-        self._channels: list[trio.MemorySendChannel[Any]] = []
-
-    async def open_board(self, board_id: bytes) -> None:
-        self.told.append(("open", board_id))
-
-    async def close_board(self, board_id: bytes) -> None:
-        self.told.append(("close", board_id))
-
-    def publish(self, board_id: bytes, entry: Entry) -> None:
-        self.told.append(("publish", entry))
-
-    def withdraw(self, board_id: bytes, entry_id: bytes) -> None:
-        self.told.append(("withdraw", entry_id))
-
-    async def want_payloads(self, board_id: bytes) -> None:
-        self.told.append(("want payloads", board_id))
-
-    def peers(self) -> list[dict[str, Any]]:
-        return [{"board": "b", "board_id": "ab" * 32, "address": "10.0.0.1:1"}]
-
-    def status(self) -> dict[str, Any]:
-        return {
-            "listening": None,
-            "mdns": False,
-            "boards": [{"name": "b", "board_id": "ab" * 32}],
-        }
-
-    @contextlib.contextmanager
-    def subscribe(self) -> Iterator[trio.MemoryReceiveChannel[Any]]:
-        send, receive = trio.open_memory_channel[Any](100)
-        self._channels.append(send)
-        yield receive
-        self._channels.remove(send)
-
-    def tell(self, event: Any) -> None:
-        for channel in self._channels:
-            channel.send_nowait(event)
-
-
-class World:
-    """Actions on a store of their own, and a board ``b`` that costs no work."""
-
-    def __init__(self, store: StoreWorker, has_driver: bool = True) -> None:
-        self.store = store
-        self.driver = FakeDriver(store)
-        self.now_s = NOW_S
-        self.actions = Actions(
-            store, self.driver if has_driver else None, wall_s=lambda: float(self.now_s)
-        )
-
-    async def begin(self) -> World:
-        await self.actions.create("b", work_bits=0)
-        self.driver.told.clear()
-        self.board = await self.store.read(module.find_board, "b")
-        return self
-
-    def published(self) -> list[Entry]:
-        return [told[1] for told in self.driver.told if told[0] == "publish"]
-
-    async def receive(
-        self, text: str, persona: Persona | None = None, parent: Entry | None = None
-    ) -> Entry:
-        """An entry of somebody else arrives."""
-        thread = None if parent is None else parent.thread
-        persona = persona or _stranger(thread)
-        draft = draft_post(self.board, persona, text, parent and parent.id, self.now_s, token_bytes)
-        entry = draft.sign(persona, bytes(8))
-        await self.store.write(Writer.put_entries, self.board.id, [entry])
-        self.driver.tell(EntriesArrived(self.board.id, (entry,)))
-        return entry
-
-
-def _stranger(thread: bytes | None) -> Persona:
-    return Persona.fresh(token_bytes, thread)
-
-
-@contextlib.asynccontextmanager
-async def a_world(path: Path, **options: Any) -> AsyncIterator[World]:
-    home = Home(path)
-    with home.locked():
-        async with open_home_store(home) as store:
-            yield await World(store, **options).begin()
-
+from protocol.entry import check_signature, decode_entry
+from tests.p2pboard.world import NOW_S, World, a_world, make_stranger
 
 # --- The table ------------------------------------------------------------------------------------
 
@@ -286,7 +186,7 @@ async def test_forgetting_takes_the_text_and_nothing_else(tmp_path: Path) -> Non
 
 async def test_a_blocked_persona_is_blocked_in_what_comes_later(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
-        persona = _stranger(None)
+        persona = make_stranger(None)
         theirs = await world.receive("words", persona)
         await world.actions.block_add("b", "persona", theirs.header.persona.hex()[:10])
         await world.receive("more", persona.after(theirs), theirs)
@@ -318,116 +218,110 @@ async def test_without_a_node_there_are_no_peers(tmp_path: Path) -> None:
             await world.actions.peers()
 
 
-# --- Following ------------------------------------------------------------------------------------
-
-
-class Follower:
-    """Collects what it is sent."""
-
-    def __init__(self, world: World, **arguments: Any) -> None:
-        self._send, self._receive = trio.open_memory_channel[Any](1000)
-        self._world = world
-        self._arguments = {"board": "b"} | arguments
-
-    async def __aenter__(self) -> Follower:
-        self._nursery_context = trio.open_nursery()
-        self._nursery = await self._nursery_context.__aenter__()
-        self._nursery.start_soon(self._follow)
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        self._nursery.cancel_scope.cancel()
-        await self._nursery_context.__aexit__(*error)
-
-    async def _follow(self) -> None:
-        await self._world.actions.follow(self._send.send, **self._arguments)
-
-    async def next(self) -> tuple[str, str]:
-        """The next entry's text (or kind) and state."""
-        with trio.fail_after(10):
-            record = await self._receive.receive()
-        return record["text"] or record["kind"], record["state"]
-
-
-async def test_a_follower_gets_what_is_there_and_then_what_comes(tmp_path: Path) -> None:
+async def test_of_two_that_take_a_name_at_once_one_is_refused(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
-        await world.receive("before")
-        async with Follower(world) as follower:
-            assert await follower.next() == ("before", "shown")
-            await world.receive("after")
-            assert await follower.next() == ("after", "shown")
-            await world.actions.post("b", "own")
-            assert await follower.next() == ("own", "outbox")
+        refused: list[str] = []
+
+        async def create() -> None:
+            try:
+                await world.actions.create("c")
+            except UserError as error:
+                refused.append(str(error))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(create)
+        assert len(refused) == 2
+        assert all("another name" in line for line in refused)
 
 
-async def test_a_follower_is_told_again_when_a_state_changes(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world, Follower(world) as follower:
-        posted = await world.actions.post("b", "own")
-        assert await follower.next() == ("own", "outbox")
+# --- Rules and payloads ---------------------------------------------------------------------------
+
+
+def asked_for_payloads(world: World) -> bool:
+    return any(what == "want payloads" for what, _ in world.driver.told)
+
+
+async def test_peers_are_asked_again_for_what_a_rule_had_purged_once_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path) as world:
+        theirs = await world.receive("words")
+        rule = await world.actions.block_add("b", "entry", theirs.id.hex(), purge=True)
+        assert not asked_for_payloads(world)
+        await world.actions.block_remove("b", rule["rule"])
+        assert asked_for_payloads(world)
+
+
+async def test_peers_are_asked_again_where_a_rule_that_hides_takes_the_place_of_one_that_purged(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path) as world:
+        theirs = await world.receive("words")
+        await world.actions.block_add("b", "entry", theirs.id.hex(), purge=True)
+        await world.actions.block_add("b", "entry", theirs.id.hex())
+        assert asked_for_payloads(world)
+
+
+async def test_rules_that_only_hide_are_nothing_that_peers_could_notice(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        rule = await world.actions.block_add("b", "word", "casino")
+        await world.actions.block_remove("b", rule["rule"])
+        assert world.driver.told == []
+
+
+# --- Taking back, and giving up -------------------------------------------------------------------
+
+
+async def test_a_retraction_withdraws_what_waits_in_the_outbox(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        posted = await world.actions.post("b", "words")
+        await world.actions.retract("b", posted["id"])
+        assert [what for what, _ in world.driver.told] == ["publish", "publish", "withdraw"]
+        assert world.driver.told[-1][1].hex() == posted["id"]
+
+
+async def test_a_retraction_of_what_is_out_withdraws_nothing_before_it_is_out_too(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path) as world:
+        await world.actions.post("b", "words")
         (entry,) = world.published()
         await world.store.write(Writer.put_entries, world.board.id, [entry])
-        world.driver.tell(CameBack(world.board.id, entry.id))
-        world.driver.tell(EntriesArrived(world.board.id, (entry,)))
-        assert await follower.next() == ("own", "shown")
-        rule = await world.actions.block_add("b", "word", "own")
-        assert await follower.next() == ("post", "hidden")
-        await world.actions.block_remove("b", rule["rule"])
-        assert await follower.next() == ("own", "shown")
-        await world.actions.forget("b", posted["id"])
-        assert await follower.next() == ("post", "forgotten")
+        await world.actions.retract("b", entry.id.hex())
+        assert [what for what, _ in world.driver.told] == ["publish", "publish"]
+        _, (stored,) = await world.store.read(
+            Writer.load_entries, world.board.id, [entry.id], 10_000
+        )
+        assert stored.payload == entry.payload
 
 
-async def test_a_follower_that_missed_events_is_told_all_the_same(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world, Follower(world) as follower:
-        theirs = _stranger(None)
-        draft = draft_post(world.board, theirs, "missed", None, NOW_S, token_bytes)
-        entry = draft.sign(theirs, bytes(8))
-        await world.store.write(Writer.put_entries, world.board.id, [entry])
-        await trio.testing.wait_all_tasks_blocked(0.01)
-        world.driver.tell(object())
-        assert await follower.next() == ("missed", "shown")
+Act = Callable[[World, str], Awaitable[Any]]
 
 
-async def test_a_follower_of_a_thread_is_told_of_that_thread_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("write", "act", "told"),
+    [
+        ("put_own", lambda world, _: world.actions.post("b", "more"), ["publish"]),
+        ("put_own", lambda world, id_: world.actions.retract("b", id_), ["publish", "withdraw"]),
+        ("forget", lambda world, id_: world.actions.forget("b", id_), ["withdraw"]),
+    ],
+)
+async def test_who_gives_up_after_the_write_does_not_keep_it_from_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str, act: Act, told: list[str]
+) -> None:
     async with a_world(tmp_path) as world:
-        thread = await world.receive("thread")
-        async with Follower(world, thread=thread.id.hex()) as follower:
-            assert await follower.next() == ("thread", "shown")
-            await world.receive("elsewhere")
-            await world.receive("answer", parent=thread)
-            assert await follower.next() == ("answer", "shown")
+        posted = await world.actions.post("b", "words")
+        world.driver.told.clear()
+        scope = trio.CancelScope()
+        write_really = world.store.write
 
+        async def writing(function: Any, *arguments: Any) -> Any:
+            if function.__name__ == write:
+                scope.cancel()
+            return await write_really(function, *arguments)
 
-async def test_what_a_limit_cut_off_is_not_told_later(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world:
-        old = await world.receive("old")
-        world.now_s += 600
-        await world.receive("new")
-        async with Follower(world, limit=1) as follower:
-            assert await follower.next() == ("new", "shown")
-            world.now_s += 600
-            await world.receive("answer", parent=old)
-            assert await follower.next() == ("answer", "shown")
-
-
-async def test_more_threads_than_are_read_singly_are_all_told(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world, Follower(world) as follower:
-        count = module._THREADS_READ_SINGLY_MAX + 5
-        for number in range(count):
-            await world.receive(str(number))
-        told = {(await follower.next())[0] for _ in range(count)}
-        assert told == {str(number) for number in range(count)}
-
-
-async def test_the_reader_of_an_unknown_board_is_told_at_once(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world:
-        with pytest.raises(UserError, match="no board"):
-            await world.actions.follow(_never, "nowhere")
-
-
-async def _never(_: Any) -> None:
-    raise AssertionError
-
-
-def test_a_boards_shown_id_is_a_beginning() -> None:
-    assert module.shown_board_id(bytes(range(32))) == "0001020304050607"
+        monkeypatch.setattr(world.store, "write", writing)
+        with scope:
+            await act(world, posted["id"])
+        assert [what for what, _ in world.driver.told] == told

@@ -331,6 +331,14 @@ def test_a_post_without_a_node_waits_in_the_outbox_and_reads_back(line: Line) ->
     assert all(ID.fullmatch(entry[key]) for key in ("id", "thread", "persona"))
 
 
+def test_people_are_told_that_without_a_node_a_post_waits(line: Line) -> None:
+    said = line.said("post", "b", "words")
+    identifier, what_next = said.split(" ", 1)
+    assert ID.fullmatch(identifier)
+    assert what_next == "waits in the outbox: 'p2pboard run' sends it out\n"
+    assert "the retraction waits in the outbox" in line.said("retract", "b", identifier)
+
+
 def test_json_is_ascii(line: Line) -> None:
     line.post("綠\x9b\u202e")
     assert line.said("read", "b", "--json").isascii()
@@ -662,6 +670,14 @@ def test_a_warning_is_one_line_without_the_words_of_the_error() -> None:
     assert said == ["call a b: ValueError"] == [*warnings.lines]
 
 
+def test_the_same_warning_again_says_nothing_new() -> None:
+    said: list[str] = []
+    warnings = live.Warnings(said.append)
+    for line in ("the disk is full", "the disk is full", "no network", "the disk is full"):
+        warnings.say(line)
+    assert said == ["the disk is full", "no network", "the disk is full"]
+
+
 # --- Real processes -------------------------------------------------------------------------------
 
 
@@ -698,6 +714,7 @@ def test_a_node_serves_its_commands_and_ends_in_order(line: Line) -> None:
         assert status["running"]
         assert status["listening"].startswith("127.0.0.1:")
         assert line.objects("peers") == []
+        assert "as soon as it has a peer there" in line.said("post", "lobby", "alone")
         first = line.post("while it runs")
         assert line.object("read", "b")["id"] == first["id"]
         line.said("create", "c", "--work-bits", "0")
@@ -758,6 +775,8 @@ def test_an_entry_goes_from_home_to_home_and_comes_back_shown(line: Line, tmp_pa
             assert following.stdout is not None
             entry = json.loads(following.stdout.readline())
             assert (entry["id"], entry["state"]) == (posted["id"], "shown")
+            said = line.said("post", "b", "more words")
+            assert "has been sent out: it is shown like any other once it has come back" in said
             following.kill()
         with start(line.home, *FOLLOWING) as following:
             assert following.stdout is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +85,18 @@ def test_a_token_is_read_as_it_was_written(home: Home) -> None:
     home.write_token(TOKEN)
     assert home.read_token() == TOKEN
     assert sorted(path.name for path in home.path.iterdir()) == ["local.json"]
+
+
+def test_a_token_that_can_not_be_written_is_one_line_and_leaves_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(UserError, match="no space left"):
+        home.write_token(TOKEN)
+    assert list(home.path.iterdir()) == []
 
 
 def test_only_its_own_token_is_removed(home: Home) -> None:
