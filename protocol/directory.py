@@ -9,14 +9,18 @@ when the table is full, what peers told goes first and what people gave never (S
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from protocol import limits
 from protocol.board import Board
 from protocol.chance import Chance
 from protocol.crypto import keyed_hash
+from protocol.errors import Refused
+from protocol.handshake import packed_host
 from protocol.messages import Address
 
 SALT_BYTES = 16
@@ -80,28 +84,54 @@ class Directory:
         """Dials under way, until their link is open."""
         return len(self._dialling)
 
-    def next_dials(self, links_wanted: int, now_ms: int) -> list[Address]:
-        """Addresses to dial now, at random among those that are due."""
+    def next_dials(
+        self, links_wanted: int, now_ms: int, dialled: Sequence[Address] = ()
+    ) -> list[Address]:
+        """Addresses to dial now: those that people gave first, else at random among those that are
+        due.
+
+        :param dialled: where the links that we dialled lead. Of these and the new ones, only
+            LINKS_DIALLED_TARGET may be in one subnet: the rest is kept for elsewhere, or a segment
+            with more nodes than that would never look beyond its router.
+        """
         count = min(links_wanted, limits.DIALS_AT_ONCE_MAX - len(self._dialling))
+        subnets = self._crowds(dialled)
         busy = self._busy_nodes()
         picked: list[Address] = []
-        for address in self._chance.shuffled(list(self._records)):
-            record = self._records[address]
+        if count <= 0:
+            return picked
+        due = [a for a, record in self._records.items() if record.due_ms <= now_ms]
+        shuffled = self._chance.shuffled(due)
+        shuffled.sort(key=lambda a: self._records[a].source is not Source.GIVEN)
+        for address in shuffled:
+            record, subnet = self._records[address], subnet_of(address.host)
             if len(picked) >= count:
                 break
-            if record.due_ms <= now_ms and record.node not in busy:
+            if record.node not in busy and subnets[subnet] < limits.LINKS_DIALLED_TARGET:
                 busy.add(record.node)
+                subnets[subnet] += 1
                 picked.append(address)
         self._dialling.update(picked)
         return picked
 
-    def next_due_ms(self) -> int | None:
-        """When an address that nobody is linked with may be dialled again."""
+    def next_due_ms(self, dialled: Sequence[Address] = ()) -> int | None:
+        """When an address may be dialled again that nobody is linked with, and that is not in a
+        subnet with enough links."""
         busy = self._busy_nodes()
+        subnets = self._crowds(dialled)
+        full = {subnet for subnet, count in subnets.items() if count >= limits.LINKS_DIALLED_TARGET}
         return min(
-            (record.due_ms for record in self._records.values() if record.node not in busy),
+            (
+                record.due_ms
+                for address, record in self._records.items()
+                if record.node not in busy and (not full or subnet_of(address.host) not in full)
+            ),
             default=None,
         )
+
+    def _crowds(self, dialled: Sequence[Address]) -> Counter[bytes]:
+        """How many links and dials of ours lead into each subnet."""
+        return Counter(subnet_of(address.host) for address in (*dialled, *self._dialling))
 
     def on_failed(self, address: Address, now_ms: int) -> None:
         """The dial, or the link before it was open, came to nothing: wait twice as long."""
@@ -187,6 +217,18 @@ class Directory:
         return True
 
 
+@lru_cache(maxsize=4096)
+def subnet_of(host: str) -> bytes:
+    """The part of an address that neighbours share: 24 bits of IPv4, 64 of IPv6; of what is no
+    address, nothing."""
+    try:
+        packed = packed_host(host)
+    except Refused:
+        return b""
+    return packed[:3] if len(packed) == 4 else packed[:8]
+
+
+@lru_cache(maxsize=4096)
 def is_worth_telling(address: Address) -> bool:
     """Whether an address can mean something to another host, and one host only: not loopback,
     link-local, unspecified or multicast, and no name."""

@@ -229,13 +229,13 @@ class Gossip:
 
     def dial(self, now: Now) -> None:
         """Dial until there are as many links as wanted, or nobody is left to try."""
-        dialled = sum(link.is_dialled for link in self.links.values())
-        wanted = limits.LINKS_DIALLED_TARGET - dialled - self.directory.dialling
+        dialled = [link.remote for link in self.links.values() if link.is_dialled]
+        wanted = limits.LINKS_DIALLED_MAX - len(dialled) - self.directory.dialling
         if wanted <= 0 or self.is_leaving:
             return
-        for address in self.directory.next_dials(wanted, now.mono_ms):
+        for address in self.directory.next_dials(wanted, now.mono_ms, dialled):
             self._core.emit(Dial(self.board.id, address))
-        due_ms = self.directory.next_due_ms()
+        due_ms = self.directory.next_due_ms(dialled)
         if due_ms is not None:
             self._core.timers.set((Due.DIAL, self.board.id), max(due_ms, now.mono_ms + 100))
 

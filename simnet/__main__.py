@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Never
@@ -509,10 +508,9 @@ def sweep_(
             _load(scenario, [*changes, f"{key}={value}"], strategy)
     _load(scenario, changes, strategy)
     _check_writable(json_file)
-    if find_spec("distributed") is None:
-        raise click.UsageError("sweep needs Dask: pip install 'p2pboard[cluster]'")
-    sweeps = import_module("simnet.sweep")
-    result = sweeps.sweep(
+    from simnet.sweep import sweep, table
+
+    result = sweep(
         scenario,
         seeds=range(first, first + seeds),
         vary=vary,
@@ -521,7 +519,7 @@ def sweep_(
         scheduler=scheduler,
     )
     _write_json(json_file, result)
-    click.echo(sweeps.table(result))
+    click.echo(table(result))
 
 
 def _parse_vary(text: str) -> tuple[str, list[str]]:

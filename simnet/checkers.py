@@ -506,7 +506,7 @@ _TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
     (
         "links dialled",
         lambda g: sum(link.is_dialled for link in g.links.values()) + g.directory.dialling,
-        limits.LINKS_DIALLED_TARGET,
+        limits.LINKS_DIALLED_MAX,
     ),
     ("wanted", lambda g: g.fetcher.wanted, limits.WANTED_MAX),
     ("arriving", lambda g: len(g.fetcher.arriving), _ARRIVING_MAX),
@@ -552,7 +552,7 @@ def lengths(gossip: Gossip) -> Iterable[Length]:
 def node_lengths(node: Node) -> Iterable[Length]:
     """What a node keeps besides its boards."""
     links_max = limits.LINKS_UNPROVEN_MAX + (
-        limits.LINKS_PER_BOARD_MAX + limits.LINKS_DIALLED_TARGET
+        limits.LINKS_PER_BOARD_MAX + limits.LINKS_DIALLED_MAX
     ) * len(node.boards)
     unproven = [link for link in node.links.values() if not link.is_open and not link.is_dialled]
     yield "links unproven", len(unproven), limits.LINKS_UNPROVEN_MAX

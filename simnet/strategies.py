@@ -13,20 +13,22 @@ in what spies learn is a difference of the strategies.
   "Dandelion++: Lightweight Cryptocurrency Networking with Formal Anonymity Guarantees", SIGMETRICS
   2018, sections 4 and 5). An entry first travels along a *stem*, from relay to relay; then it is
   *fluffed*: diffused as above. A node draws two relays among the peers that it has dialled, and
-  maps each inbound edge, and its own entries, to one of the two at random; all this anew in each
-  epoch. A relay ends the stem with probability q. Each node on the stem, the author too, fluffs
-  the entry itself when it has not met it fluffed after an exponential time.
+  maps each inbound edge to one of the two at random; all this anew in each epoch. A relay ends the
+  stem with probability q. Each node on the stem, the author too, fluffs the entry itself when it
+  has not met it fluffed after an exponential time.
 
-A stem is carried by Hand messages. What the paper leaves open: an entry that comes back to a node
-on its stem goes to the relay of the two that has not had it yet (as in the authors' simulations),
-and when both have, it waits for the fail-safe. A node that has dialled nobody draws among all its
-peers; one that has nobody but whom the stem came from ends it.
+A stem is carried by Hand messages. What the paper leaves open is done as in the simulations that
+its authors published: own entries take the relay that most inbound edges are mapped to (one at
+random where these are equal), and an entry that comes back to a node on its stem goes to the relay
+of the two that has not had it yet. When both have, it waits for the fail-safe. A node that has
+dialled nobody draws among all its peers; one that has nobody but whom the stem came from ends it.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -236,12 +238,28 @@ class Dandelion(Diffusion):
             self._epoch_ends_ms = now.mono_ms + EPOCH_MS
             self._relays, self._routes = [], {}
         self._draw_relays()
-        if self._routes.get(source) not in self._relays:
-            others = [relay for relay in self._relays if relay != source]
-            if not others:
-                return None
-            self._routes[source] = self._core.chance.one_of(others)
-        return self._routes[source]
+        if source == OURSELVES:
+            self._map_own()
+        else:
+            self._map(source, [relay for relay in self._relays if relay != source])
+        return self._routes.get(source)
+
+    def _map(self, source: int, relays: Sequence[int]) -> None:
+        """Let a source keep its relay, or draw one for it."""
+        if self._routes.get(source) not in relays:
+            self._routes.pop(source, None)
+            if relays:
+                self._routes[source] = self._core.chance.one_of(relays)
+
+    def _map_own(self) -> None:
+        """Own entries go where most inbound edges lead, to be among the stems of others."""
+        inbound = [link.number for link in self.links.values() if not link.is_dialled]
+        for link in inbound:
+            self._map(link, [relay for relay in self._relays if relay != link])
+        led = Counter(self._routes[link] for link in inbound if link in self._routes)
+        most = max((led[relay] for relay in self._relays), default=0)
+        if self._routes.get(OURSELVES) not in self._relays:
+            self._map(OURSELVES, [relay for relay in self._relays if led[relay] == most])
 
     def _draw_relays(self) -> None:
         self._relays = [relay for relay in self._relays if relay in self.links]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import os
 import statistics
@@ -24,7 +25,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from simnet.compare import figures
 from simnet.run import run_scenario
@@ -37,9 +39,6 @@ from simnet.scenario import (
     to_settings,
     with_strategy,
 )
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 Record = dict[str, Any]
 #: (how many runs are done, of how many).
@@ -171,14 +170,13 @@ def _as_toml(value: Any) -> str:
 
 
 def _run_all(
-    client: Client, tasks: Sequence[tuple[Record, int]], run: Run, progress: Progress
+    client: Any, tasks: Sequence[tuple[Record, int]], run: Run, progress: Progress
 ) -> list[Record]:
-    from distributed import as_completed
-
     futures = [client.submit(run, *task, pure=False, retries=1) for task in tasks]
     where = {future.key: index for index, future in enumerate(futures)}
     results: list[Record] = [{} for _ in tasks]
-    for done, future in enumerate(as_completed(futures), 1):
+    as_completed = import_module("distributed").as_completed
+    for done, future in enumerate(as_completed(futures, loop=client.loop), 1):
         index = where[future.key]
         if future.status != "finished":
             client.cancel(futures)
@@ -199,16 +197,15 @@ def _say(done: int, count: int) -> None:
 
 
 @contextmanager
-def _connected(scheduler: str | None, workers: int | None) -> Iterator[Client]:
+def _connected(scheduler: str | None, workers: int | None) -> Iterator[Any]:
     """A client of a cluster: the one at the address, or processes that go with the block."""
     try:
-        import dask
-        from distributed import Client, LocalCluster
+        dask, distributed = import_module("dask"), import_module("distributed")
     except ImportError:
         raise SweepError("sweep needs Dask: pip install 'p2pboard[cluster]'") from None
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=_CONNECT_S_MAX, set_as_default=False)
+            client = distributed.Client(scheduler, timeout=_CONNECT_S_MAX, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SweepError(f"no Dask scheduler answers at {scheduler}: {error}") from None
         with client:
@@ -216,18 +213,18 @@ def _connected(scheduler: str | None, workers: int | None) -> Iterator[Client]:
         return
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS_MAX}),
-        # Nobody else on the network has anything to do with it, so it is on loopback only, and the
-        # page that Dask would serve is off.
-        LocalCluster(  # type: ignore[no-untyped-call]
+        # Nobody else on the network has anything to do with it: loopback only, and no page.
+        distributed.LocalCluster(
             n_workers=workers or os.cpu_count() or 1,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
-            silence_logs=50,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
-        Client(cluster, set_as_default=False) as client,
+        distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
 

@@ -5,11 +5,11 @@ there are enough to take every slot that the victim has; each tells the victim t
 others and of nobody else, withholds what the victim hands it, and has nothing to give. Towards
 other nodes they are mute members.
 
-What is promised: the victim keeps the links that it dials itself, and prefers whom it hears on its
-own LAN or was given by a person to whom a peer tells it of; so on a LAN with honest hosts its posts
-come out and it gets theirs, later than others do. What is *not* promised: a node that knows nobody
-but its attackers (the only address that it was given is theirs, and no multicast reaches it) sees
-what they show it.
+What is promised: what peers tell a node never drives out of its table what it heard on its own LAN
+or was given by a person, and links to honest hosts that it had before stay; so the posts of a
+victim on a LAN with honest hosts come out and it gets theirs, later than others do. What is *not*
+promised: a node that knows nobody but its attackers (the only address that it was given is theirs,
+and no multicast reaches it), or that came when they had taken every slot, sees what they show it.
 """
 
 from __future__ import annotations

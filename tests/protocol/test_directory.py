@@ -293,3 +293,38 @@ def test_a_peer_that_is_full_is_dialled_ever_more_rarely() -> None:
         waits.append(due_ms - now_ms)
         now_ms = due_ms
     assert waits[-1] > 16 * waits[0]
+
+
+def test_some_dials_are_kept_for_other_subnets() -> None:
+    """D-6."""
+    directory = Directory(Chance(seeded("subnets")))
+    near = [Address(f"10.0.0.{i}", 7000) for i in range(1, 31)]
+    far = [Address(f"10.0.{i}.1", 7000) for i in range(1, 31)]
+    for address in near:
+        directory.add([address], Source.LAN, 0)
+    dialled: list[Address] = []
+
+    def dial_all() -> None:
+        while picked := directory.next_dials(limits.LINKS_DIALLED_MAX - len(dialled), 0, dialled):
+            for address in picked:
+                directory.on_linked(len(dialled), address)
+                dialled.append(address)
+
+    dial_all()
+    assert len(dialled) == limits.LINKS_DIALLED_TARGET and set(dialled) < set(near)
+    assert directory.next_due_ms(dialled) is None, "a full subnet is nothing to wake up for"
+    for address in far:
+        directory.add([address], Source.TOLD, 0)
+    dial_all()
+    assert len(dialled) == limits.LINKS_DIALLED_MAX
+    assert set(dialled[limits.LINKS_DIALLED_TARGET :]) < set(far)
+
+
+def test_what_people_gave_is_dialled_first() -> None:
+    """D-6."""
+    directory = Directory(Chance(seeded("given")))
+    for i in range(1, 101):
+        directory.add([Address(f"10.{i}.0.1", 7000)], Source.TOLD, 0)
+    given = Address("10.200.0.1", 7000)
+    directory.add([given], Source.GIVEN, 0)
+    assert directory.next_dials(1, 0) == [given]

@@ -222,7 +222,7 @@ class HostilePeer(RuleBasedStateMachine):
         assert len(gossip.directory) <= limits.ADDRESSES_PER_BOARD_MAX
         assert len(gossip.directory._dialling) <= limits.DIALS_AT_ONCE_MAX
         dialled = sum(link.is_dialled for link in gossip.links.values())
-        assert dialled + gossip.directory.dialling <= limits.LINKS_DIALLED_TARGET
+        assert dialled + gossip.directory.dialling <= limits.LINKS_DIALLED_MAX
         for link in links.values():
             self.check_link(link)
 

@@ -29,7 +29,7 @@ from simnet.adversaries.spies import Spy
 from simnet.faults import Faults
 from simnet.host import Host
 from simnet.strategies import STRATEGIES
-from simnet.topology import explicit
+from simnet.topology import LinkClass, explicit
 from simnet.world import World
 
 BOARD = Descriptor("test", work_bits=0)
@@ -80,7 +80,7 @@ def make_world(
 ) -> tuple[World, list[Spy]]:
     """Linked hosts, among them the spies, who note in ``decided`` what they have seen."""
     make_board = bounded(STRATEGIES[strategy].make_board, decided)
-    topology = explicit(HOSTS, pairs)
+    topology = explicit(HOSTS, pairs, LinkClass(latency_ms=0.01, bandwidth_mbit=0))
     world = World(seed, INSTANT, topology=topology, make_board=make_board, ciphers="cheap")
     spying = set(world.random("spies").sample(range(HOSTS), spies))
     for number in range(HOSTS):
@@ -106,10 +106,10 @@ def play(world: World, spies: list[Spy], decided: set[bytes]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("strategy", "cycles", "share", "precision", "recall", "worlds", "rounds"),
     [
-        ("diffusion", 8, 0.1, 0.17, 0.26, 6, 2),
-        ("diffusion", 8, 0.3, 0.40, 0.50, 6, 2),
-        ("dandelion-q0", 2, 0.1, 0.05, 0.10, 8, 2),
-        ("dandelion-q0", 2, 0.3, 0.17, 0.29, 14, 2),
+        ("diffusion", 8, 0.1, 0.17, 0.26, 3, 4),
+        ("diffusion", 8, 0.3, 0.40, 0.50, 3, 10),
+        ("dandelion-q0", 2, 0.1, 0.05, 0.10, 5, 3),
+        ("dandelion-q0", 2, 0.3, 0.17, 0.29, 8, 4),
     ],
 )
 def test_first_spy_succeeds_as_often_as_published(

@@ -1,7 +1,7 @@
 """Fixed seeds over mixed worlds: every kind of topology, trouble and adversary, all checkers on.
 
 A seed decides everything about its world. One that fails is replayed by the command that the
-failure prints; one that found a bug stays in :data:`FOUND` under the bug's name.
+failure prints; a bug that was found this way is kept below as a test with its name.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from random import Random
 
 import pytest
 
+from protocol import limits
 from protocol.board import Descriptor
 from protocol.entry import Entry
 from protocol.gossip import Gossip
 from protocol.persona import Persona
 from simnet import trouble
-from simnet.adversaries import ADVERSARIES
+from simnet.adversaries import ADVERSARIES, sybils
 from simnet.adversaries.eclipse import EclipseOptions
 from simnet.adversaries.equivocator import EquivocatorOptions
 from simnet.adversaries.malformed import MalformedOptions
 from simnet.adversaries.spammer import SpamOptions
 from simnet.adversaries.sybils import SybilOptions
-from simnet.adversaries.withholder import WithholderOptions
+from simnet.adversaries.withholder import Withholder, WithholderOptions
 from simnet.checkers import Checkers, honest_parts
 from simnet.faults import CALM, ROUGH, Faults
 from simnet.host import Host
@@ -199,3 +200,30 @@ class MixedWorld:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mixed_worlds_of_fixed_seeds_keep_all_rules_and_converge(seed: int) -> None:
     MixedWorld(seed).check()
+
+
+# --- Found ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_peer_that_comes_in_while_it_is_dialled_does_not_free_a_dial(seed: int) -> None:
+    """Found in worlds with sybils: nodes dialled more peers than they may."""
+    world = World(seed)
+    world.add_hosts(1, BOARD, make_host=sybils.make(SybilOptions(identities=12)))
+    world.add_hosts(7, BOARD)
+    checkers = Checkers(world)
+    world.run(60)
+    assert not checkers.violations
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_peers_that_withhold_cost_each_a_try_and_not_a_doubling_of_patience(seed: int) -> None:
+    """Found in worlds with withholding sybils: where each try that failed doubled the time until
+    the next, these posts needed more than half an hour."""
+    world = World(seed)
+    world.add_hosts(10, BOARD, make_host=Withholder)
+    author, reader = world.add_hosts(2, BOARD)
+    world.run(30)
+    entry, _ = author.post("held back by ten of eleven")
+    patience_s = limits.REHAND_MS_RANGE[1] / 1000
+    assert world.run_until(lambda: entry.id in author.ids() & reader.ids(), 12 * patience_s)

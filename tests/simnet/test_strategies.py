@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from statistics import mean
+from statistics import mean, mode
 
 import pytest
 
@@ -169,6 +169,20 @@ def test_own_entries_of_an_epoch_take_one_relay_and_each_inbound_edge_another_or
     assert set(relays) == {0, *diallers}
     assert all(len(taken) == 1 for taken in relays.values())
     assert set.union(*relays.values()) == {1, 2}
+
+
+def test_own_entries_go_where_most_inbound_edges_lead() -> None:
+    diallers = range(3, 12)
+    ahead = [(0, 1), (0, 2), (1, 20), (2, 20), *RING]
+    world, sent = linked("dandelion-q0", [*ahead, *((d, 0) for d in diallers)], seed=9)
+    own, _ = world.hosts[0].post("own")
+    world.run(0.2)
+    for dialler in diallers:
+        world.hosts[dialler].post("through 0")
+    world.run(0.5)
+    taken = {identifier: to for _, source, to, _, identifier in sent.rows if source == 0}
+    others = [to for identifier, to in taken.items() if identifier != own.id]
+    assert len(others) == 9 and taken[own.id] == mode(others)
 
 
 def test_a_stem_that_comes_back_takes_the_other_relay() -> None:

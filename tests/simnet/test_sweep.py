@@ -1,11 +1,14 @@
-"""Sweeps: the same results whoever ran them, also where a worker dies, and figures with intervals."""
+"""Sweeps: the same results whoever ran them, also where a worker dies; figures with intervals."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +48,7 @@ def cluster() -> Iterator[Any]:
         n_workers=2,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=50,
     ) as made:
         yield made
@@ -88,17 +91,36 @@ def test_a_worker_that_is_killed_changes_nothing(cluster: Any) -> None:
     assert without_host(disturbed["results"]) == without_host(undisturbed["results"])
 
 
-def test_local_processes_are_the_default_and_listen_on_loopback_only() -> None:
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs iproute2's ss")
+def test_local_processes_are_the_default_and_nothing_of_them_is_on_the_network() -> None:
+    before = listening()
     with sweeps._connected(None, 1) as client:
-        known = client.scheduler_info()
-        assert known["address"].startswith("tcp://127.0.0.1:")
-        assert all(name.startswith("tcp://127.0.0.1:") for name in known["workers"])
-        assert not known["services"]
+        (worker,) = client.scheduler_info()["workers"]
+        assert client.submit(os.getpid).result() != os.getpid()
+        assert worker.startswith("tcp://127.0.0.1:")
+        assert listening() <= before
+
+
+def listening() -> set[str]:
+    """Sockets that accept connections on an address other than loopback's, of this process and
+    those that it has started."""
+    shown = subprocess.run(("ss", "-Hltnp"), capture_output=True, text=True, check=True).stdout
+    family = {os.getpid(), *descendants(os.getpid())}
+    lines = [line for line in shown.splitlines() if any(f"pid={pid}," in line for pid in family)]
+    return {line for line in lines if not line.split()[3].startswith(("127.", "[::1]"))}
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeps, "_CONNECT_S_MAX", 1)
-    with pytest.raises(SweepError, match="no Dask scheduler answers at tcp://127.0.0.1:9") as told:
+    with pytest.raises(SweepError, match="no Dask scheduler answers") as told:
         sweep(small(), [1], scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(told.value)
 
