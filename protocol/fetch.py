@@ -87,7 +87,8 @@ class Fetcher:
                 continue
             holders = self._holders.get(identifier)
             if holders is None:
-                if len(self._holders) >= limits.WANTED_MAX:
+                # The queue counts as well: it may hold husks of what came by another way.
+                if max(len(self._holders), len(queue)) >= limits.WANTED_MAX:
                     self.has_dropped = True
                     return
                 self._holders[identifier] = [link]

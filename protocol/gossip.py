@@ -294,6 +294,8 @@ class Gossip:
 
     def _on_announce(self, link: Link, announce: Announce, now: Now) -> None:
         oldest = oldest_bucket(self.board, now.wall_s)
+        for _, identifier in announce.items:
+            link.announcing.pop(identifier, None)  # what the peer has is no news to it
         self.fetcher.offer(
             link.number,
             [
@@ -535,11 +537,12 @@ class Gossip:
             jitter_ms = self._core.chance.below(limits.ANNOUNCE_JITTER_MS_MAX + 1)
             self._core.timers.set((Due.ANNOUNCE, link.number), now.mono_ms + jitter_ms)
         if len(link.announcing) <= limits.ANNOUNCE_QUEUE_MAX:
-            link.announcing.append((entry.header.bucket, entry.id))
+            link.announcing[entry.id] = entry.header.bucket
 
     def announce_due(self, link: Link, now: Now) -> None:
         """Send what has gathered for this peer."""
-        items, link.announcing = link.announcing, []
+        items = [(bucket, identifier) for identifier, bucket in link.announcing.items()]
+        link.announcing = {}
         if len(items) > limits.ANNOUNCE_QUEUE_MAX:
             link.send(Nudge())
             return

@@ -88,7 +88,7 @@ class Link:
         self.heard_ms = 0
 
         # What the board's gossip keeps for this peer; see protocol.gossip.
-        self.announcing: list[tuple[int, bytes]] = []
+        self.announcing: dict[bytes, int] = {}
         self.initiator: Initiator | None = None
         self.rounds = 0
         self.held_step: bytes | None = None

@@ -100,7 +100,7 @@ class PlainGossip(Gossip):
         waiting = self._to_announce.get(link.number, [])
         while waiting and waiting[0][0] <= now.mono_ms:
             _, bucket, identifier = heapq.heappop(waiting)
-            link.announcing.append((bucket, identifier))
+            link.announcing[identifier] = bucket
         super().announce_due(link, now)
         if waiting:
             self._core.timers.set((Due.ANNOUNCE, link.number), waiting[0][0])
