@@ -113,8 +113,10 @@ class Driver:
 
     async def want_payloads(self, board_id: bytes) -> None:
         """Ask the peers for what the store lacks, after a rule that kept it away is gone."""
-        if board_id in self._node.boards:
-            lacking = await self.store.read(Reader.lacking, board_id, limits.LACKING_MAX)
+        if board_id not in self._node.boards:
+            return
+        lacking = await self.store.read(Reader.lacking, board_id, limits.LACKING_MAX)
+        if board_id in self._node.boards:  # not left meanwhile
             self.feed(inputs.PayloadsWanted(board_id, tuple(lacking)))
 
     def peers(self) -> list[Record]:

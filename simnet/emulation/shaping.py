@@ -6,7 +6,6 @@ The simulator draws the delay of each piece from a log-normal distribution aroun
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import subprocess
@@ -58,15 +57,13 @@ def choose_means() -> tuple[Means, str]:
 def netem_words(way: LinkClass) -> list[str]:
     """The arguments of ``tc qdisc ... netem`` for a way; empty where there is nothing to shape.
 
-    netem has no log-normal table of its own; a normal one of the same mean and deviation stands in
-    for it, which agrees in the median within sigma squared over two.
+    netem has no log-normal table of its own; a normal one with the same median stands in for it,
+    since medians are what is compared. Its tail is shorter where sigma is large.
     """
     words: list[str] = []
     if way.latency_ms:
-        spread = way.latency_sigma**2
-        mean_ms = way.latency_ms * math.exp(spread / 2)
-        deviation_ms = mean_ms * math.sqrt(math.exp(spread) - 1)
-        words += ["delay", f"{mean_ms:.3f}ms"]
+        deviation_ms = way.latency_ms * way.latency_sigma
+        words += ["delay", f"{way.latency_ms:.3f}ms"]
         if deviation_ms:
             words += [f"{deviation_ms:.3f}ms", "distribution", "normal"]
     if way.loss:
