@@ -140,6 +140,9 @@ class Directory:
         if record is None:
             return
         least, most = limits.REDIAL_MS_RANGE
+        if record.source is Source.GIVEN:
+            # It may be the only way out of a segment.
+            most = limits.REDIAL_GIVEN_MS_MAX
         wait_ms = min(most, least << min(record.failures, 16))
         record.failures += 1
         # Somewhere in the upper half, so that nodes that failed together do not return together.

@@ -14,6 +14,7 @@ and nothing is done out of that order: what is not durable does not exist for pe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,7 +24,7 @@ from protocol import limits
 from protocol.board import Board
 from protocol.chance import Chance
 from protocol.crypto import SEED_BYTES, signing_public_key
-from protocol.directory import Directory, Source, is_worth_telling
+from protocol.directory import Directory, Source, is_worth_telling, subnet_of
 from protocol.effects import (
     CameBack,
     Dial,
@@ -167,8 +168,10 @@ class Gossip:
             self._core.hang_up(link, Reason.LINK_SELF, now)
             return
         if len(self.links) >= limits.LINKS_PER_BOARD_MAX:
-            self._core.hang_up(link, Reason.LINK_FULL, now)
-            return
+            leaving = self._most_crowding(link) or link
+            self._core.hang_up(leaving, Reason.LINK_FULL, now)
+            if leaving is link:
+                return
         self._open(link, now)
         for other in list(self.links.values()):
             if other is not link and other.instance == link.instance:
@@ -176,6 +179,23 @@ class Gossip:
                 self.directory.on_same_node(link.listening, other.listening)
                 if loser is not None:
                     self._core.hang_up(loser, Reason.LINK_DUPLICATE, now)
+
+    def _most_crowding(self, newcomer: Link) -> Link | None:
+        """An accepted link to give up for a newcomer from a less crowded place; None where there is
+        none. So neither one machine, nor one subnet, keeps the rest of a board out (after the
+        eviction by network groups of Bitcoin; Heilman et al., USENIX Security 2015)."""
+        hosts = Counter(link.remote.host for link in self.links.values())
+        subnets = Counter(subnet_of(link.remote.host) for link in self.links.values())
+
+        def crowd(link: Link) -> tuple[int, int]:
+            return hosts[link.remote.host], subnets[subnet_of(link.remote.host)]
+
+        accepted = [link for link in self.links.values() if not link.is_dialled]
+        worst = max(map(crowd, accepted), default=(0, 0))
+        most_crowding = [link for link in accepted if crowd(link) == worst]
+        hosts[newcomer.remote.host] += 1
+        subnets[subnet_of(newcomer.remote.host)] += 1
+        return self._core.chance.one_of(most_crowding) if worst > crowd(newcomer) else None
 
     def _duplicate(self, older: Link, newer: Link) -> Link | None:
         """Of two links to one peer, the one to give up; None where that is for the peer to do.

@@ -95,6 +95,7 @@ SEND_BYTES_MAX = 8 * 1024 * 1024
 ADDRESSES_PER_BOARD_MAX = 256
 DIALS_AT_ONCE_MAX = 4
 REDIAL_MS_RANGE = (1_000, 300_000)
+REDIAL_GIVEN_MS_MAX = 60_000
 PEERS_TOLD_MS_RANGE = (120_000, 300_000)
 
 # --- Gossip and fetching --------------------------------------------------------------------------

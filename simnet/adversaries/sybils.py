@@ -5,9 +5,9 @@ each with an instance, a port and, if it may (a LAN asks nobody), an address of 
 itself on the LAN, and links with everybody that it hears of, not with eight like an honest node, to
 take as many of their slots as there are. What they see is what that many members see.
 
-What is promised: no table grows with their number, and hosts that were linked before they came stay
-linked. What is *not* promised: a host that comes when they hold every slot of all others is kept
-out for as long as they do.
+What is promised: no table grows with their number, hosts that were linked before they came stay
+linked, and one that comes later from a less crowded address or subnet is let in. What is *not*
+promised: if they have addresses of the late host's own subnet, one each, they can keep it out.
 """
 
 from __future__ import annotations

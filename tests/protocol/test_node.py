@@ -376,12 +376,33 @@ def test_a_board_has_a_bounded_number_of_links() -> None:
     host = Host()
     for link in range(limits.LINKS_PER_BOARD_MAX):
         host.meet(link)
-    late = Speaker(host, 1000)
+    late = Speaker(host, 1000, remote=Address("10.0.0.250", 50_000))
     late.dial()
     late.take()
     assert hung_up(late.greet()) == [(1000, Reason.LINK_FULL)]
     assert late.take() == [Bye(Reason.LINK_FULL)]
     assert len(host.node.boards[BOARD.id].links) == limits.LINKS_PER_BOARD_MAX
+
+
+def test_a_newcomer_from_elsewhere_takes_the_place_of_one_of_a_crowd() -> None:
+    """L-12."""
+    for crowd, newcomer in (
+        # Many instances on one machine, against a neighbour; a whole subnet, against another one.
+        (lambda link: "10.0.0.9" if link < 8 else f"10.0.0.{link + 10}", "10.0.0.250"),
+        (lambda link: f"10.0.0.{link + 10}", "10.0.1.1"),
+    ):
+        host = Host()
+        for link in range(limits.LINKS_PER_BOARD_MAX):
+            member = Speaker(host, link, remote=Address(crowd(link), 50_000))
+            member.dial()
+            member.greet()
+        late = Speaker(host, 1000, remote=Address(newcomer, 50_000))
+        late.dial()
+        ((left, reason),) = hung_up(late.greet())
+        assert reason is Reason.LINK_FULL and left < limits.LINKS_PER_BOARD_MAX
+        assert crowd(left) == crowd(0) or newcomer == "10.0.1.1"
+        assert 1000 in host.node.boards[BOARD.id].links
+        assert len(host.node.boards[BOARD.id].links) == limits.LINKS_PER_BOARD_MAX
 
 
 def test_a_listener_that_says_goodbye_before_hello_does_not_keep_us_from_dialling() -> None:

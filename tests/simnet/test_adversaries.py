@@ -107,8 +107,7 @@ def test_more_sybils_than_a_node_has_links_break_no_bound_and_lose_no_post() -> 
     assert not checkers.violations
 
 
-def test_who_comes_when_sybils_hold_every_slot_is_locked_out() -> None:
-    """What is not promised."""
+def test_who_comes_when_sybils_hold_every_slot_is_let_in_by_the_others() -> None:
     world = World(1)
     early = world.add_hosts(3, BOARD)
     world.run(10)
@@ -116,11 +115,10 @@ def test_who_comes_when_sybils_hold_every_slot_is_locked_out() -> None:
     world.run(100)
     [late] = world.add_hosts(1, BOARD)
     late.post("let me in")
-    world.run(60)
+    assert world.run_until(lambda: all(host.texts() == ["let me in"] for host in early), 900)
     gossip = next(iter(late.node.boards.values()))
     sybils = {address.host for address in machine.own_addresses}
-    assert all(link.remote.host in sybils for link in gossip.links.values())
-    assert not any(host.ids() for host in early)
+    assert any(link.remote.host not in sybils for link in gossip.links.values())
 
 
 # --- Eclipse --------------------------------------------------------------------------------------
