@@ -85,46 +85,53 @@ class Directory:
         return len(self._dialling)
 
     def next_dials(
-        self, links_wanted: int, now_ms: int, dialled: Sequence[Address] = ()
+        self,
+        links_wanted: int,
+        now_ms: int,
+        dialled: Sequence[Address] = (),
+        own: frozenset[bytes] = frozenset(),
+        given_extra: int = 0,
     ) -> list[Address]:
         """Addresses to dial now: those that people gave first, else at random among those that are
         due.
 
-        :param dialled: where the links that we dialled lead. Of these and the new ones, only
-            LINKS_DIALLED_TARGET may be in one subnet: the rest is kept for elsewhere, or a segment
-            with more nodes than that would never look beyond its router.
+        :param dialled: where the links that we dialled lead.
+        :param own: our own subnets, as far as known (:func:`subnet_of`).
+        :param given_extra: so many more links are wanted to what people gave.
         """
-        count = min(links_wanted, limits.DIALS_AT_ONCE_MAX - len(self._dialling))
-        subnets = self._crowds(dialled)
+        room = limits.DIALS_AT_ONCE_MAX - len(self._dialling)
+        crowds = self._crowds(dialled)
         busy = self._busy_nodes()
         picked: list[Address] = []
-        if count <= 0:
-            return picked
         due = [a for a, record in self._records.items() if record.due_ms <= now_ms]
         shuffled = self._chance.shuffled(due)
         shuffled.sort(key=lambda a: self._records[a].source is not Source.GIVEN)
         for address in shuffled:
-            record, subnet = self._records[address], subnet_of(address.host)
-            if len(picked) >= count:
+            record = self._records[address]
+            is_given = record.source is Source.GIVEN
+            if len(picked) >= min(room, links_wanted + given_extra * is_given):
                 break
-            if record.node not in busy and subnets[subnet] < limits.LINKS_DIALLED_TARGET:
-                busy.add(record.node)
-                subnets[subnet] += 1
-                picked.append(address)
+            if record.node in busy or not (is_given or _has_room(address, crowds, own)):
+                continue
+            busy.add(record.node)
+            crowds[subnet_of(address.host)] += 1
+            picked.append(address)
         self._dialling.update(picked)
         return picked
 
-    def next_due_ms(self, dialled: Sequence[Address] = ()) -> int | None:
+    def next_due_ms(
+        self, dialled: Sequence[Address] = (), own: frozenset[bytes] = frozenset()
+    ) -> int | None:
         """When an address may be dialled again that nobody is linked with, and that is not in a
         subnet with enough links."""
         busy = self._busy_nodes()
-        subnets = self._crowds(dialled)
-        full = {subnet for subnet, count in subnets.items() if count >= limits.LINKS_DIALLED_TARGET}
+        crowds = self._crowds(dialled)
         return min(
             (
                 record.due_ms
                 for address, record in self._records.items()
-                if record.node not in busy and (not full or subnet_of(address.host) not in full)
+                if record.node not in busy
+                and (record.source is Source.GIVEN or _has_room(address, crowds, own))
             ),
             default=None,
         )
@@ -218,6 +225,15 @@ class Directory:
             return False
         del self._records[worst]
         return True
+
+
+def _has_room(address: Address, crowds: Counter[bytes], own: frozenset[bytes]) -> bool:
+    """Whether one more link into its subnet is wanted: many in our own, few in any other, or a
+    segment with many nodes would never look beyond its router, or see one other segment only."""
+    subnet = subnet_of(address.host)
+    is_near = not own or subnet in own
+    most = limits.LINKS_DIALLED_TARGET if is_near else limits.LINKS_ELSEWHERE_TARGET
+    return crowds[subnet] < most
 
 
 @lru_cache(maxsize=4096)

@@ -70,6 +70,10 @@ from protocol.timers import Timers
 _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 
 
+#: How often a node with enough links looks whether an address that people gave may be dialled.
+_FULL_PATIENCE_MS = 10_000
+
+
 class Due(Enum):
     """What a deadline is for; the second part of its key is a board or a link."""
 
@@ -249,15 +253,24 @@ class Gossip:
 
     def dial(self, now: Now) -> None:
         """Dial until there are as many links as wanted, or nobody is left to try."""
-        dialled = [link.remote for link in self.links.values() if link.is_dialled]
-        wanted = limits.LINKS_DIALLED_MAX - len(dialled) - self.directory.dialling
-        if wanted <= 0 or self.is_leaving:
+        if self.is_leaving:
             return
-        for address in self.directory.next_dials(wanted, now.mono_ms, dialled):
+        dialled = [link.remote for link in self.links.values() if link.is_dialled]
+        own = frozenset(subnet_of(link.local.host) for link in self.links.values())
+        ordinary = limits.LINKS_DIALLED_TARGET + limits.LINKS_ELSEWHERE_TARGET
+        wanted = ordinary - len(dialled) - self.directory.dialling
+        if wanted <= -limits.LINKS_GIVEN_EXTRA:
+            return
+        dials = self.directory.next_dials(
+            wanted, now.mono_ms, dialled, own, limits.LINKS_GIVEN_EXTRA
+        )
+        for address in dials:
             self._core.emit(Dial(self.board.id, address))
-        due_ms = self.directory.next_due_ms(dialled)
+        due_ms = self.directory.next_due_ms(dialled, own)
         if due_ms is not None:
-            self._core.timers.set((Due.DIAL, self.board.id), max(due_ms, now.mono_ms + 100))
+            patience_ms = 100 if wanted > 0 else _FULL_PATIENCE_MS
+            due_ms = max(due_ms, now.mono_ms + patience_ms)
+            self._core.timers.set((Due.DIAL, self.board.id), due_ms)
 
     def refresh(self, now: Now) -> None:
         """Give up one dialled link for somebody else, where there is somebody else."""

@@ -77,10 +77,12 @@ LINKS_PER_BOARD_MAX = 32
 #: Up to so many peers are dialled; a smaller board is linked completely. After the active views of
 #: HyParView (DSN 2007: log10(n) + 1, 5 for 10,000 nodes), a little more against eclipses.
 LINKS_DIALLED_TARGET = 8
-#: So many are in one subnet (/24, /64), these more are for elsewhere. Without them a segment of
-#: more than a few nodes is linked with itself alone, as simulated campuses were.
+#: So many are in our own subnet (/24, /64); these more are for elsewhere, and no more into any one
+#: other subnet: or a segment of many nodes is linked with itself alone, as simulated campuses were.
 LINKS_ELSEWHERE_TARGET = 2
-LINKS_DIALLED_MAX = LINKS_DIALLED_TARGET + LINKS_ELSEWHERE_TARGET
+#: What people gave may be the only way out of a segment: it is dialled beyond the other bounds.
+LINKS_GIVEN_EXTRA = 4
+LINKS_DIALLED_MAX = LINKS_DIALLED_TARGET + LINKS_ELSEWHERE_TARGET + LINKS_GIVEN_EXTRA
 #: One dialled link is given up now and then where there are others to try.
 LINK_REFRESH_MS_RANGE = (600_000, 1_200_000)
 PING_AFTER_MS = 45_000

@@ -18,6 +18,7 @@ from protocol.directory import (
     is_worth_telling,
     presence_tag,
     presence_tags,
+    subnet_of,
 )
 from protocol.messages import Address
 from tests.protocol.wired import BOARD, OTHER_BOARD, seeded
@@ -298,26 +299,41 @@ def test_a_peer_that_is_full_is_dialled_ever_more_rarely() -> None:
 def test_some_dials_are_kept_for_other_subnets() -> None:
     """D-6."""
     directory = Directory(Chance(seeded("subnets")))
+    own = frozenset([subnet_of("10.0.0.99")])
     near = [Address(f"10.0.0.{i}", 7000) for i in range(1, 31)]
-    far = [Address(f"10.0.{i}.1", 7000) for i in range(1, 31)]
+    far = [Address(f"10.0.{i}.{j}", 7000) for i in (1, 2) for j in range(1, 31)]
+    ordinary = limits.LINKS_DIALLED_TARGET + limits.LINKS_ELSEWHERE_TARGET
     for address in near:
         directory.add([address], Source.LAN, 0)
     dialled: list[Address] = []
 
-    def dial_all() -> None:
-        while picked := directory.next_dials(limits.LINKS_DIALLED_MAX - len(dialled), 0, dialled):
+    def dial_all(wanted: int) -> None:
+        while picked := directory.next_dials(wanted - len(dialled), 0, dialled, own):
             for address in picked:
                 directory.on_linked(len(dialled), address)
                 dialled.append(address)
 
-    dial_all()
+    dial_all(ordinary)
     assert len(dialled) == limits.LINKS_DIALLED_TARGET and set(dialled) < set(near)
-    assert directory.next_due_ms(dialled) is None, "a full subnet is nothing to wake up for"
+    assert directory.next_due_ms(dialled, own) is None, "a full subnet is nothing to wake up for"
     for address in far:
         directory.add([address], Source.TOLD, 0)
-    dial_all()
-    assert len(dialled) == limits.LINKS_DIALLED_MAX
+    dial_all(ordinary)
+    assert len(dialled) == ordinary
     assert set(dialled[limits.LINKS_DIALLED_TARGET :]) < set(far)
+    dial_all(30)
+    assert len(dialled) == limits.LINKS_DIALLED_TARGET + 2 * limits.LINKS_ELSEWHERE_TARGET
+
+
+def test_what_people_gave_is_dialled_though_there_are_links_enough() -> None:
+    """D-6."""
+    directory = Directory(Chance(seeded("given too")))
+    given = Address("10.0.0.1", 7000)
+    dialled = [Address(f"10.0.0.{i}", 7000) for i in range(2, 12)]
+    directory.add([Address("10.9.0.1", 7000)], Source.LAN, 0)
+    directory.add([given], Source.GIVEN, 0)
+    own = frozenset([subnet_of("10.0.0.99")])
+    assert directory.next_dials(0, 0, dialled, own, given_extra=4) == [given]
 
 
 def test_what_people_gave_is_dialled_first() -> None:

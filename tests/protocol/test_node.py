@@ -1017,7 +1017,7 @@ def test_work_that_is_done_after_its_board_was_left_is_dropped() -> None:
 
 def test_a_dialled_link_is_exchanged_for_another_now_and_then_where_there_are_others() -> None:
     """D-7."""
-    peers = tuple(Address(f"10.0.1.{number}", 4000) for number in range(12))
+    peers = tuple(Address(f"10.0.0.{number + 20}", 4000) for number in range(12))
     host = Host(addresses=peers)
     for link in range(limits.LINKS_DIALLED_TARGET):
         if link == len(host.dials):

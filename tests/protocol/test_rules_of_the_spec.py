@@ -479,14 +479,18 @@ def reach_all(host: Host, count: int) -> list[Speaker]:
 
 def test_so_many_are_dialled_and_no_more() -> None:
     """D-6."""
-    host = Host()
-    addresses = [Address(f"10.5.0.{number}", 4000) for number in range(1, 13)]
-    for address in addresses:
-        host.feed(inputs.AddressGiven(address))
+    host = Host(addresses=tuple(Address(f"10.0.0.{number}", 4000) for number in range(20, 40)))
     assert len(host.dials) == limits.DIALS_AT_ONCE_MAX == 4
     reach_all(host, 8)
     host.pass_ms(10_000)
     assert len(host.dials) == limits.LINKS_DIALLED_TARGET == 8
+    for number in range(1, 13):
+        host.feed(inputs.AddressGiven(Address(f"10.5.0.{number}", 4000)))
+    for link in range(9, 15):
+        host.pass_ms(500)
+        host.reach(link, host.dials[link - 1].address)
+    host.pass_ms(10_000)
+    assert len(host.dials) == limits.LINKS_DIALLED_MAX == 14
 
 
 def test_peers_are_told_of_those_who_listen() -> None:
