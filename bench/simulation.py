@@ -7,7 +7,7 @@ import time
 
 from bench.record import Record
 from simnet.run import run_scenario
-from simnet.scenario import load
+from simnet.scenario import Scenario, load
 
 BARE_EVENTS = 500_000
 
@@ -56,8 +56,8 @@ def crowd(count: int) -> list[Record]:
     return _large("simnet-crowd", load("crowd-10k", [f"hosts.count={count}"]), 1800, 12288)
 
 
-def _large(name: str, scenario: object, seconds_max: int, memory_mb_max: int) -> list[Record]:
-    result = run_scenario(scenario, seed=1)  # type: ignore[arg-type]
+def _large(name: str, scenario: Scenario, seconds_max: int, memory_mb_max: int) -> list[Record]:
+    result = run_scenario(scenario, seed=1)
     host, delivery = result["host"], result["delivery"]
     nodes = len(result["hosts"])
     return [

@@ -189,10 +189,6 @@ class Directory:
         if len(self._own) < limits.ADDRESSES_PER_BOARD_MAX:
             self._own.add(address)
 
-    def is_linked(self, address: Address) -> bool:
-        """Whether a link to this address, or to its node, is open."""
-        return address in self._linked.values()
-
     def to_tell(self, but: Address | None) -> list[Address]:
         """Addresses of linked members for another member, at random; addresses that mean something
         only on this machine or this segment are left out."""

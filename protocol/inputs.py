@@ -31,7 +31,7 @@ class BoardOpened:
 
     :ivar keys: the index: the 40-byte keys (:mod:`protocol.index`) of all stored entries, sorted.
     :ivar outbox: own entries that have not come back from the network.
-    :ivar lacking: ids of stored entries whose payload is wanted and was never had.
+    :ivar lacking: ids of stored entries whose payload is wanted and missing.
     :ivar addresses: where members were met, or are said to be; dialled with patience.
     """
 

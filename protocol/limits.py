@@ -41,7 +41,7 @@ WORK_BITS_MAX = 28
 INVITE_ADDRESSES_MAX = 8
 #: Eight addresses of 255 characters and a descriptor, in base32, with room.
 INVITE_CHARACTERS_MAX = 4096
-#: A header with every field at its largest has 208 bytes; the rest is slack for later versions.
+#: A header with every field at its largest has 202 bytes; the rest is slack for later versions.
 HEADER_BYTES_MAX = 512
 #: Laptops' clocks differ by minutes, not by half an hour; two buckets of ten minutes. Guess.
 FUTURE_BUCKETS_MAX = 2
