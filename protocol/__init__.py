@@ -5,7 +5,7 @@ ambient randomness. Dependencies run one way: a module imports only what stands 
 left (``tests/test_architecture.py`` reads this table and holds it).
 
     errors limits words
-    crypto codec chance timers
+    crypto codec chance timers work
     board entry persona messages
     noise frames index reconcile handshake
     inputs effects

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from protocol.entry import Entry
 from protocol.errors import Reason
 from protocol.messages import Address
+from protocol.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,24 @@ class SendBytes:
 
     link: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send one UDP datagram from the port that the node listens on. It may be lost on the way, and
+    nothing is answered; one that can't be sent is dropped."""
+
+    address: Address
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FindWork:
+    """Search for a nonce off the event loop (:meth:`protocol.work.Work.search`, from a random start
+    on, until there is one); answer with WorkFound."""
+
+    token: int
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +179,16 @@ class Tell:
 
 
 Effect = (
-    Dial | SendBytes | HangUp | Verify | Store | Load | Expire | Advertise | RememberAddress | Tell
+    Dial
+    | SendBytes
+    | SendDatagram
+    | FindWork
+    | HangUp
+    | Verify
+    | Store
+    | Load
+    | Expire
+    | Advertise
+    | RememberAddress
+    | Tell
 )

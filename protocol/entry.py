@@ -26,11 +26,11 @@ from protocol.crypto import (
     keyed_hash,
 )
 from protocol.errors import Reason, Refused
+from protocol.work import NONCE_BYTES, work_of
 
 ENTRY_VERSION = 1
 BUCKET_SECONDS = 600
 SALT_BYTES = 16
-NONCE_BYTES = 8
 ID_LABEL = b"p2pb entry id"
 
 _BUCKETS_PER_DAY = 86400 // BUCKET_SECONDS
@@ -122,11 +122,6 @@ def payload_text(payload: bytes) -> str:
     """The text of a post's payload. Bytes that are not UTF-8 are shown as U+FFFD: whether a
     payload reads well is for the reader, or a node without it would judge otherwise."""
     return payload[SALT_BYTES:].decode("utf-8", "replace")
-
-
-def work_of(identifier: bytes) -> int:
-    """Leading zero bits of an id."""
-    return 8 * HASH_BYTES - int.from_bytes(identifier, "big").bit_length()
 
 
 def decode_entry(

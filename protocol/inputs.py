@@ -101,6 +101,17 @@ class BytesReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class DatagramReceived:
+    """A UDP datagram came to the port that the node listens on.
+
+    :ivar remote: where it says that it comes from, which nothing proves.
+    """
+
+    remote: Address
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class BytesSent:
     """So many bytes of :class:`~protocol.effects.SendBytes` have left for the network."""
 
@@ -156,6 +167,14 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkFound:
+    """The answer to :class:`~protocol.effects.FindWork`."""
+
+    token: int
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """An own entry is durable in the outbox: get it out."""
 
@@ -199,12 +218,14 @@ Input = (
     | LinkOpened
     | DialFailed
     | BytesReceived
+    | DatagramReceived
     | BytesSent
     | LinkClosed
     | Verified
     | Stored
     | StoreFailed
     | Loaded
+    | WorkFound
     | Publish
     | Withdraw
     | PayloadsWanted

@@ -11,12 +11,10 @@ Writing an entry takes three steps, because the middle one costs CPU and belongs
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 from protocol.board import Board
 from protocol.codec import encode
 from protocol.crypto import (
-    HASH_BYTES,
     SEED_BYTES,
     RandomBytes,
     keyed_hash,
@@ -26,7 +24,6 @@ from protocol.crypto import (
 from protocol.entry import (
     ENTRY_VERSION,
     ID_LABEL,
-    NONCE_BYTES,
     SALT_BYTES,
     Entry,
     Header,
@@ -38,6 +35,7 @@ from protocol.entry import (
 )
 from protocol.errors import Misuse
 from protocol.words import ANIMALS, COLOURS
+from protocol.work import NONCE_BYTES, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +77,15 @@ class Draft:
     def mine(self, start: int, tries: int) -> bytes | None:
         """A nonce with the board's work among ``tries`` from ``start`` on (0..2**64-1, random, so
         that nothing can be read from it), or None: call again further on.
-
-        The nonce is the header's last field, so all that is before it is hashed once.
         """
-        bits = self.board.descriptor.work_bits
+        return self.work.search(start, tries)
+
+    @property
+    def work(self) -> Work:
+        """The work that the board wants: over the header, whose last field the nonce is."""
         blank = encode(list(self.header._replace(nonce=b"\0" * NONCE_BYTES)))
-        base = blake2b(
-            blank[:-NONCE_BYTES], digest_size=HASH_BYTES, key=self.board.id, person=ID_LABEL
-        )
-        bound = (1 << (8 * HASH_BYTES - bits)).to_bytes(HASH_BYTES + 1, "big")[1:] if bits else None
-        for attempt in range(start, start + tries):
-            nonce = (attempt & 0xFFFFFFFFFFFFFFFF).to_bytes(NONCE_BYTES, "big")
-            attempted = base.copy()
-            attempted.update(nonce)
-            if bound is None or attempted.digest() < bound:
-                return nonce
-        return None
+        bits = self.board.descriptor.work_bits
+        return Work(ID_LABEL, self.board.id, blank[:-NONCE_BYTES], bits)
 
     def sign(self, persona: Persona, nonce: bytes) -> Entry:
         """The finished entry.

@@ -17,7 +17,7 @@ CORE = sorted((ROOT / "protocol").glob("*.py"))
 CORE_MAY_IMPORT = {
     *("__future__", "collections", "dataclasses", "enum", "typing"),
     *("base64", "binascii", "hashlib", "hmac", "ipaddress", "re", "struct", "unicodedata"),
-    *("bisect", "functools", "heapq", "io", "itertools", "operator"),
+    *("bisect", "functools", "heapq", "io", "itertools", "math", "operator"),
     *("cbor2", "nacl", "protocol"),
 }
 #: Of these, only that much: io for bytes in memory, PyNaCl without its own randomness.

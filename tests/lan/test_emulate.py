@@ -66,8 +66,9 @@ def test_real_nodes_and_simulated_hosts_deliver_the_same_posts() -> None:
         assert result[side]["delivered_share"] == 1.0
         assert result[side]["posts"] == 6
         assert result[side]["links_per_node"] == 2.0
-    # Three ways of 5 ms at the least: handed over, announced, asked for, got.
-    assert result["emulation"]["latency_p50_s"] > 0.010
+    # Some ways of about 5 ms each; their spread, and where the first and last of them begin and
+    # end, leave no sharper bound that always holds.
+    assert result["emulation"]["latency_p50_s"] > 0.005
     # Bytes do not depend on how busy the machine is, times do: docs/simnet.md has those.
     rows = {row["key"]: row for row in result["rows"]}
     assert abs(rows["bytes_per_node_per_s_p50"]["difference"]) < 0.5

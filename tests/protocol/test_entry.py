@@ -24,10 +24,10 @@ from protocol.entry import (
     oldest_bucket,
     payload_hash,
     payload_text,
-    work_of,
 )
 from protocol.errors import Reason, Refused
 from protocol.persona import Persona, draft_retraction
+from protocol.work import work_of
 from tests.protocol.wired import BOARD, OTHER_BOARD, WALL_S, badly_signed, seeded, written
 
 ENTRY_REASONS = {reason for reason in Reason if reason.name.startswith("ENTRY_")}

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from protocol.board import Board
 from protocol.crypto import signing_public_key
-from protocol.entry import Kind, check_signature, decode_entry, payload_text, work_of
+from protocol.entry import Kind, check_signature, decode_entry, payload_text
 from protocol.errors import Misuse
 from protocol.persona import Persona, draft_post, draft_retraction, persona_name
 from protocol.words import ANIMALS, COLOURS
+from protocol.work import work_of
 from tests.protocol.wired import BOARD, WALL_S, seeded, written
 
 COSTLY = Board.of(replace(BOARD.descriptor, work_bits=8))

@@ -19,9 +19,9 @@ from protocol.entry import (
     entry_id,
     oldest_bucket,
     payload_hash,
-    work_of,
 )
 from protocol.errors import Reason
+from protocol.work import work_of
 from tests.vectors.shared import BOARD, OTHER_BOARD, SEED, WALL_S, Vector, Vectors, fixed
 
 #: The order of Ed25519's base point (RFC 8032 section 5.1).
