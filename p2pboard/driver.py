@@ -149,7 +149,7 @@ class Driver:
             "board_id": board_id.hex(),
             "entries": len(gossip.index),
             "peers": len(gossip.links),
-            "outbox": len(gossip.outbox),
+            "outbox": len(gossip.publishing.outbox),
             "wanted": progress.wanted if progress else 0,
             "fetched": progress.fetched if progress else 0,
             "syncing": bool(progress and (progress.wanted or progress.is_reconciling)),

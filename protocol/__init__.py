@@ -7,9 +7,11 @@ left (``tests/test_architecture.py`` reads this table and holds it).
     errors limits words
     crypto codec chance timers work
     board entry persona messages
-    noise frames index reconcile handshake
+    noise frames index reconcile handshake cells
     inputs effects
-    outbox fetch directory link
+    ports outbox fetch directory link pieces relays
+    mix
+    publishing
     gossip node
 
 A driver (``p2pboard.driver``, ``simnet.host``) tells :class:`protocol.node.Node` what happened

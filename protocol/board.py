@@ -143,6 +143,7 @@ class Board:
     :ivar tag: 4 bytes in each header: an entry of another board is told apart from a forged one.
     :ivar link_psk: the pre-shared key of the Noise handshake.
     :ivar discovery_key: the key of the presence tags.
+    :ivar cell_key: the key of the tags by which cells are told from strangers' datagrams.
     """
 
     descriptor: Descriptor
@@ -150,6 +151,7 @@ class Board:
     tag: bytes
     link_psk: bytes
     discovery_key: bytes
+    cell_key: bytes
 
     @classmethod
     def of(cls, descriptor: Descriptor) -> Board:
@@ -161,6 +163,7 @@ class Board:
             tag=keyed_hash(b"p2pb board tag", board_id, b"", 4),
             link_psk=keyed_hash(b"p2pb link psk", board_id, b""),
             discovery_key=keyed_hash(b"p2pb discovery", board_id, b""),
+            cell_key=keyed_hash(b"p2pb cells", board_id, b""),
         )
 
 

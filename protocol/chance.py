@@ -6,6 +6,7 @@ generator as keys do; only the simulator seeds it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -29,6 +30,11 @@ class Chance:
         """A uniform integer in a closed range."""
         least, most = span
         return least + self.below(most - least + 1)
+
+    def exponential(self, mean: int) -> int:
+        """A whole number from the exponential distribution with this mean: the time to the next
+        event of a Poisson process."""
+        return round(-mean * math.log((self.below(1 << 32) + 1) / (1 << 32)))
 
     def one_of(self, items: Sequence[T]) -> T:
         """A uniform choice; ``items`` is not empty."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import NamedTuple
 
 import nacl.bindings as sodium
 from nacl.exceptions import CryptoError
@@ -19,6 +20,7 @@ SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 TAG_BYTES = 16
+_NONCE_ZERO = bytes(12)
 
 #: Randomness as a port: ``random_bytes(n)`` gives n bytes. ``secrets.token_bytes`` in
 #: production, a seeded generator in the simulator; never called by the core on its own.
@@ -69,6 +71,35 @@ def exchange(secret: bytes, public_key: bytes) -> bytes | None:
         return sodium.crypto_scalarmult(secret, public_key)
     except (CryptoError, RuntimeError):
         return None
+
+
+class Group(NamedTuple):
+    """A group in which secrets can be exchanged, as functions, so that simulations of many nodes
+    can do with a cheap one.
+
+    :ivar public_key: of a secret of 32 bytes.
+    :ivar exchange: a secret applied to a public key or to the result of another exchange (the order
+        does not matter); None for an element that nobody honest sends.
+    """
+
+    public_key: Callable[[bytes], bytes]
+    exchange: Callable[[bytes, bytes], bytes | None]
+
+
+CURVE25519 = Group(exchange_public_key, exchange)
+
+
+def chacha20(key: bytes, plaintext: bytes) -> bytes:
+    """ChaCha20 (RFC 8439) under a key that is used once: nonce zero, counter from 1 on. It is the
+    cipher inside of ChaCha20-Poly1305, whose authenticator is dropped."""
+    sealed = sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, _NONCE_ZERO, key)
+    return sealed[:-TAG_BYTES]
+
+
+def xor(one: bytes, other: bytes) -> bytes:
+    """Two strings of one length, bit by bit."""
+    both = int.from_bytes(one, "big") ^ int.from_bytes(other, "big")
+    return both.to_bytes(len(one), "big")
 
 
 def aead_encrypt(key: bytes, nonce: bytes, associated: bytes, plaintext: bytes) -> bytes:

@@ -19,7 +19,8 @@ class Reason(IntEnum):
     """Why something was refused (SPEC.md, "Registry of reasons").
 
     The number goes on the wire, the slug (``entry-work``) into vectors, logs and messages.
-    Numbers are never reused. 1-31 links, 32-63 reconciliation, 64-95 entries, 96-127 boards and
+    Numbers are never reused. 1-31 links and
+    relays, 32-63 reconciliation, 64-95 entries, 96-127 boards and
     invites; 128 and above are free for extensions.
     """
 
@@ -41,6 +42,8 @@ class Reason(IntEnum):
     LINK_REFRESH = 15
     LINK_LOST = 16
     LINK_INSTANCE = 17
+    RELAY_MALFORMED = 18
+    RELAY_WORK = 19
 
     # Reconciliation (Negentropy v1)
     RECONCILE_VERSION = 32

@@ -2,14 +2,14 @@
 
 The way of an entry through a node:
 
-    announced, handed over, or found by reconciling
+    announced, or found by reconciling (or brought by cells: then it is here already)
       -> wanted (:mod:`protocol.fetch`) -> asked for -> received and checked
       -> Verify (the signature) -> Store -> durable
       -> in the index: from now on it is reconciled, served and announced
 
 and nothing is done out of that order: what is not durable does not exist for peers. An own entry
-(:mod:`protocol.outbox`) goes the same way, through somebody else (SPEC.md, "Transfer",
-"Publishing").
+goes the same way, after somebody else has published it (:mod:`protocol.publishing`; SPEC.md,
+"Transfer", "Publishing").
 """
 
 from __future__ import annotations
@@ -17,18 +17,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from protocol import limits
 from protocol.board import Board
-from protocol.chance import Chance
-from protocol.crypto import SEED_BYTES, signing_public_key
+from protocol.crypto import SEED_BYTES, Group, signing_public_key
 from protocol.directory import Directory, Source, is_worth_telling, subnet_of
 from protocol.effects import (
     CameBack,
     Dial,
-    Effect,
     EntriesArrived,
     Expire,
     LinkDown,
@@ -52,54 +49,35 @@ from protocol.messages import (
     Answer,
     Ask,
     Entries,
-    Hand,
     Hello,
     Message,
     Nudge,
     Peers,
     Ping,
     Pong,
+    RelayRecords,
     Want,
     WireEntry,
 )
-from protocol.outbox import Outbox
+from protocol.ports import Due, Ports
+from protocol.publishing import Publishing
 from protocol.reconcile import Initiator, respond
-from protocol.timers import Timers
 
 #: Refused for the clock and not for a fault: the peer is not to blame, and later it may be right.
 _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 
 
+#: Stands for the link by which an entry came where there is none: cells have brought it. Links
+#: count from 1.
+NOBODY = 0
 #: How often a node with enough links looks whether an address that people gave may be dialled.
 _FULL_PATIENCE_MS = 10_000
 
 
-class Due(Enum):
-    """What a deadline is for; the second part of its key is a board or a link."""
-
-    HANDSHAKE = auto()
-    IDLE = auto()
-    ANNOUNCE = auto()
-    REQUEST = auto()
-    RECONCILE = auto()
-    PEERS = auto()
-    DIAL = auto()
-    REFRESH = auto()
-    OUTBOX = auto()
-    EXPIRE = auto()
-
-
-TimerKey = tuple[Due, bytes | int]
-
-
-class Core(Protocol):
+class Core(Ports, Protocol):
     """What a board's machine needs of the node around it."""
 
-    chance: Chance
-    timers: Timers[TimerKey]
-
-    def emit(self, effect: Effect) -> None:
-        """Hand an effect to the driver."""
+    group: Group
 
     def new_token(self, batch: Batch) -> int:
         """A number for work that the driver answers later."""
@@ -126,11 +104,14 @@ class Batch:
 class Gossip:
     """A board on this node.
 
+    :cvar publishing_machine: its way out; simulations try others.
     :ivar instance: a public key, new for each start, so that links to one peer are told from links
         to two. Its seed is here and nowhere else: when the board closes, it is gone.
     :ivar index: what is durable here, and so what peers may know of.
     :ivar is_leaving: the board is being closed: nobody is dialled in place of who goes.
     """
+
+    publishing_machine: ClassVar[type[Publishing]] = Publishing
 
     def __init__(self, core: Core, opened: BoardOpened, port: int, now: Now) -> None:
         self.board: Board = opened.board
@@ -139,29 +120,34 @@ class Gossip:
         )
         self._instance_seed = core.chance.bytes(SEED_BYTES)
         self.instance = signing_public_key(self._instance_seed)
-        self.port = port
         self.is_leaving = False
         self.links: dict[int, Link] = {}
         self.directory = Directory(core.chance)
         self.fetcher = Fetcher(_arriving_max(opened.board))
-        self.outbox = Outbox(core.chance)
         self._core = core
+        self.publishing = self._make_publishing(port)
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
         self._deferred: dict[bytes, int] = {}
-        self._echo: dict[bytes, set[int]] = {}
         for entry in opened.outbox:
-            self.outbox.add(entry, now.mono_ms)
+            self.publishing.outbox.add(entry, now.mono_ms)
         for address in opened.addresses:
             self.directory.add([address], Source.REMEMBERED, now.mono_ms)
         self.expire(now)
         self._set(Due.REFRESH, now, core.chance.between(limits.LINK_REFRESH_MS_RANGE))
         self.dial(now)
+        self.publishing.start(now)
+
+    def _make_publishing(self, port: int) -> Publishing:
+        core = self._core
+        return self.publishing_machine(
+            core, self.board, self.links, port, core.group, self.publish_here
+        )
 
     # --- Links ------------------------------------------------------------------------------------
 
     def greet(self, link: Link) -> None:
         """Say hello on a link whose handshake is done."""
-        link.send(Hello(self.instance, self.port, link.prove(self._instance_seed)))
+        link.send(Hello(self.instance, self.publishing.port, link.prove(self._instance_seed)))
 
     def on_hello(self, link: Link, hello: Hello, now: Now) -> None:
         """The link is open, unless it leads to ourselves, is one too many, or exists already."""
@@ -223,7 +209,7 @@ class Gossip:
         self.fetcher.offer(link.number, list(self._lacking))
         self._pump(link, now)
         self.tell_peers(link, now)
-        self.hand_over(now)
+        self.publishing.open_link(link, now)
 
     def close_link(self, link: Link, reason: Reason, now: Now) -> None:
         """The link has ended."""
@@ -232,6 +218,7 @@ class Gossip:
             self._core.emit(Tell(LinkDown(self.board.id, link.number, reason)))
             is_full = reason is Reason.LINK_FULL
             self.directory.on_closed(link.number, now.mono_ms, is_full)
+            self.publishing.close_link(link)
             for other in self.fetcher.drop_link(link.number):
                 self._pump(self.links[other], now)
             self._tell_progress()
@@ -301,8 +288,6 @@ class Gossip:
                 self._on_want(link, message)
             case Entries():
                 self._on_entries(link, message, now)
-            case Hand():
-                self._on_hand(link, message, now)
             case Ask():
                 link.send(Answer(respond(self.index, message.step, limits.RECONCILE_BYTES_MAX)))
             case Answer():
@@ -311,6 +296,8 @@ class Gossip:
                 self.reconcile(link)
             case Peers():
                 self.learn_each(message.addresses, now)
+            case RelayRecords():
+                self.publishing.on_records(link, message, now)
             case Ping():
                 link.send(Pong())
             case Pong():
@@ -447,27 +434,19 @@ class Gossip:
         self.fetcher.on_entry(link.number, request, entry.id, now.mono_ms)
         return entry
 
-    def _on_hand(self, link: Link, hand: Hand, now: Now) -> None:
+    def publish_here(self, wire: WireEntry, now: Now) -> None:
+        """Somebody's cells have brought an entry: keep it and announce it to everybody. What is
+        wrong with it is nobody's fault that could be named."""
         try:
-            entry = decode_entry(self.board, *hand.entry, now.wall_s)
-        except Refused as refused:
-            if refused.reason not in _UNTIMELY:
-                raise
+            entry = decode_entry(self.board, *wire, now.wall_s)
+        except Refused:
             return
-        self._take_hand(link, entry, now)
-
-    def _take_hand(self, link: Link, entry: Entry, now: Now) -> None:
-        """A peer hands over a well-formed entry: keep it and announce it to everybody."""
         is_lacking = entry.payload is not None and entry.id in self._lacking
-        if self.index.contains(entry.timestamp, entry.id) and not is_lacking:
-            self._announce_to(link, entry, now)
-        elif entry.id in self.fetcher.arriving:
-            self._echo.setdefault(entry.id, set()).add(link.number)
-        elif not self.fetcher.is_full:
-            self._echo[entry.id] = {link.number}
+        is_known = self.index.contains(entry.timestamp, entry.id) and not is_lacking
+        if not (is_known or entry.id in self.fetcher.arriving or self.fetcher.is_full):
             self.fetcher.unwanted(entry.id)
             self.fetcher.arriving.add(entry.id)
-            self._verify([entry], link.number)
+            self._verify([entry], NOBODY)
 
     def _verify(self, entries: list[Entry], link: int) -> None:
         if entries:
@@ -480,7 +459,7 @@ class Gossip:
         guilty: dict[int, None] = {}
         for entry, valid in zip(batch.entries, is_valid, strict=True):
             if not valid:
-                self._land(entry.id)
+                self.fetcher.landed(entry.id)
                 guilty[batch.sources[entry.id]] = None
         if signed:
             storing = Batch(self, signed, batch.sources)
@@ -492,31 +471,26 @@ class Gossip:
     def on_store_failed(self, batch: Batch) -> None:
         """Nothing is lost but time: it will be found missing again."""
         for entry in batch.entries:
-            self._land(entry.id)
+            self.fetcher.landed(entry.id)
 
     def on_stored(self, batch: Batch, lacking: Sequence[bytes], now: Now) -> None:
         """Entries are durable: now they exist, for peers too."""
         arrived = []
         for entry in batch.entries:
-            echo = self._echo.pop(entry.id, set())
             self.fetcher.landed(entry.id)
             is_new = self.index.insert(entry.timestamp, entry.id)
             # Without its payload it is not back: whoever holds that back would have silenced it.
-            if entry.id not in lacking and self.outbox.take_back(entry.id):
+            if entry.id not in lacking and self.publishing.take_back(entry.id):
                 self._core.emit(Tell(CameBack(self.board.id, entry.id)))
             is_filled = entry.payload is not None and self._lacking.pop(entry.id, 0) is None
             if is_new or is_filled:
                 arrived.append(entry)
-                self._announce(entry, batch.sources[entry.id], echo, now)
+                self._announce(entry, batch.sources[entry.id], now)
         self._note_lacking(lacking, batch)
         if arrived:
             self._core.emit(Tell(EntriesArrived(self.board.id, tuple(arrived))))
         self._pump_all(now)
         self._tell_progress()
-
-    def _land(self, identifier: bytes) -> None:
-        self._echo.pop(identifier, None)
-        self.fetcher.landed(identifier)
 
     def _note_lacking(self, lacking: Sequence[bytes], batch: Batch) -> None:
         for identifier in lacking:
@@ -560,9 +534,9 @@ class Gossip:
 
     # --- Announcing -------------------------------------------------------------------------------
 
-    def _announce(self, entry: Entry, source: int, echo: set[int], now: Now) -> None:
+    def _announce(self, entry: Entry, source: int, now: Now) -> None:
         for link in self.links.values():
-            if link.number != source or link.number in echo:
+            if link.number != source:
                 self._announce_to(link, entry, now)
 
     def _announce_to(self, link: Link, entry: Entry, now: Now) -> None:
@@ -574,6 +548,7 @@ class Gossip:
 
     def announce_due(self, link: Link, now: Now) -> None:
         """Send what has gathered for this peer."""
+        self.publishing.tell_due(link)
         items = [(bucket, identifier) for identifier, bucket in link.announcing.items()]
         link.announcing = {}
         if len(items) > limits.ANNOUNCE_QUEUE_MAX:
@@ -612,27 +587,12 @@ class Gossip:
         link.send(Entries(batch.request, not rest, wire))
         self.serve(link)
 
-    # --- Publishing -------------------------------------------------------------------------------
-
-    def publish(self, entry: Entry, now: Now) -> None:
-        """An own entry is durable in the outbox."""
-        self.outbox.add(entry, now.mono_ms)
-        self.hand_over(now)
-
-    def hand_over(self, now: Now) -> None:
-        """Hand what is due in the outbox to a peer."""
-        for number, entry in self.outbox.due(list(self.links), now.mono_ms):
-            self.links[number].send(Hand(WireEntry(entry.raw, entry.signature, entry.payload)))
-        due_ms = self.outbox.next_ms()
-        if due_ms is not None and self.links:
-            self._core.timers.set((Due.OUTBOX, self.board.id), due_ms)
-
     # --- Forgetting -------------------------------------------------------------------------------
 
     def expire(self, now: Now) -> None:
         """What is older than the board keeps goes, without trace."""
         oldest = max(0, oldest_bucket(self.board, now.wall_s))
-        self.outbox.drop_before(oldest)
+        self.publishing.outbox.drop_before(oldest)
         if self.index.remove_before(oldest * BUCKET_SECONDS) or not len(self.index):
             self._core.emit(Expire(self.board.id, oldest))
         self._set(Due.EXPIRE, now, limits.EXPIRE_EVERY_MS)

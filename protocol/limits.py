@@ -136,3 +136,56 @@ OUTBOX_MAX = 1_024
 EXPIRE_EVERY_MS = 600_000
 #: More than this waiting to be announced to one peer: it is told to reconcile instead.
 ANNOUNCE_QUEUE_MAX = 8_192
+
+# --- Cells, relays, the mix (SPEC.md, "Cells", "Relays", "The mix") -------------------------------
+
+#: The least MTU of IPv6 (1280, RFC 8200 section 5) less its header (40) and UDP's (8): a cell is
+#: never cut into fragments, whatever tunnel or Wi-Fi it goes through.
+CELL_BYTES = 1232
+#: The most relays that a cell has room for, so that nobody learns more than that there are fewer.
+PATH_RELAYS_MAX = 5
+#: Three, as in Loopix and Tor: two relays between the writer and whoever publishes.
+PATH_RELAYS = 3
+#: A relay's key lives for an hour and is taken for one more, so that clocks may differ by one.
+RELAY_EPOCH_S = 3600
+#: How long before the end of an epoch the record for the next one may go out.
+RELAY_RENEW_S = 600
+#: A record costs so many bits more than an entry: it is made once an hour. Guess.
+RELAY_WORK_BITS_EXTRA = 4
+#: Addresses that one node may have records for: more interfaces than a laptop has on one board.
+RELAY_HOSTS_MAX = 4
+RELAY_RECORD_BYTES_MAX = 96
+RELAYS_ITEMS_MAX = 64
+#: Records known for a board: 100 KB, and far more than a mix gains anything from. Guess.
+RELAYS_MAX = 1024
+#: A relay that a test cell came home through is believed to be alive for so long.
+RELAY_ALIVE_MS = 600_000
+#: Copies of cells remembered for one key: at 50 cells a second for its two hours. Guess.
+CELLS_REMEMBERED_MAX = 360_000
+#: Cells that wait here for their time: a thousand nodes' worth at a mean delay of some seconds.
+CELLS_HELD_MAX = 4096
+#: Cells from one address: a second, and at once. Ten times what a node sends on one board. Guess.
+CELLS_PER_HOST_PER_S = 50
+CELLS_PER_HOST_BURST = 200
+CELL_HOSTS_MAX = 4096
+#: Of the cells that a node emits, one in so many goes home again (Loopix has a rate of its own for
+#: these loops; here both are one Poisson process).
+LOOP_ONE_IN = 4
+LOOPS_REMEMBERED_MAX = 256
+#: A loop that is not home after so many mean delays is lost: one in 10,000 that is not (the sum of
+#: three exponential delays).
+LOOP_PATIENCE_DELAYS = 13
+#: Entries that come in pieces.
+TRANSFERS_MAX = 64
+TRANSFERS_BYTES_MAX = 4 * 1024 * 1024
+TRANSFER_MS_MAX = 300_000
+PIECES_MAX = 80
+#: By pace (brisk, normal, calm): the mean time between two emissions of a node and the mean delay
+#: at each relay. SPEC.md, "The mix", has the figures that they were chosen by.
+PACE_EMIT_MS = (400, 750, 750)
+PACE_DELAY_MS = (300, 1_400, 4_000)
+#: An own entry that did not come back takes another path after a random time, in mean delays.
+RETRY_DELAYS_RANGE = (15, 30)
+#: From so many tries on the patience doubles each time, but for so often.
+RETRY_PATIENT_TRIES = 8
+RETRY_DOUBLINGS_MAX = 6

@@ -89,6 +89,7 @@ class Link:
 
         # What the board's gossip keeps for this peer; see protocol.gossip.
         self.announcing: dict[bytes, int] = {}
+        self.relaying: list[bytes] = []
         self.initiator: Initiator | None = None
         self.rounds = 0
         self.held_step: bytes | None = None

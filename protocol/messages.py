@@ -40,11 +40,12 @@ class MessageKind(IntEnum):
     ANNOUNCE = 5
     WANT = 6
     ENTRIES = 7
-    HAND = 8
+    # 8 was "hand", which let one peer know who wrote an entry
     PEERS = 9
     PING = 10
     PONG = 11
     BYE = 12
+    RELAYS = 13
 
 
 class Hello(NamedTuple):
@@ -113,16 +114,17 @@ class Entries(NamedTuple):
     entries: list[WireEntry]
 
 
-class Hand(NamedTuple):
-    """An entry handed over to be published: keep it and announce it to everybody, me included."""
-
-    entry: WireEntry
-
-
 class Peers(NamedTuple):
     """Addresses where the sender has met members."""
 
     addresses: list[Address]
+
+
+class RelayRecords(NamedTuple):
+    """Relay records that the sender knows, its own among them (:mod:`protocol.relays`), nothing of
+    them checked but their size."""
+
+    records: list[bytes]
 
 
 class Ping(NamedTuple):
@@ -140,7 +142,18 @@ class Bye(NamedTuple):
 
 
 Message = (
-    Hello | Ask | Answer | Nudge | Announce | Want | Entries | Hand | Peers | Ping | Pong | Bye
+    Hello
+    | Ask
+    | Answer
+    | Nudge
+    | Announce
+    | Want
+    | Entries
+    | Peers
+    | Ping
+    | Pong
+    | Bye
+    | RelayRecords
 )
 
 
@@ -152,11 +165,11 @@ _KIND_OF: dict[type[Message], MessageKind] = {
     Announce: MessageKind.ANNOUNCE,
     Want: MessageKind.WANT,
     Entries: MessageKind.ENTRIES,
-    Hand: MessageKind.HAND,
     Peers: MessageKind.PEERS,
     Ping: MessageKind.PING,
     Pong: MessageKind.PONG,
     Bye: MessageKind.BYE,
+    RelayRecords: MessageKind.RELAYS,
 }
 
 
@@ -215,7 +228,11 @@ def _decode_want(fields: list[Any]) -> Want:
     return Want(request, ids)
 
 
-def _wire_entry(fields: Any) -> WireEntry:
+def decode_wire_entry(fields: Any) -> WireEntry:
+    """An entry inside of something else.
+
+    :raises Refused: LINK_MESSAGE_MALFORMED.
+    """
     _check(type(fields) is list and len(fields) == 3, "entry")
     raw, signature, payload = fields
     _check(
@@ -231,7 +248,7 @@ def _decode_entries(fields: list[Any]) -> Entries:
     request, last, entries = fields
     _check(is_uint(request, _UINT32_MAX) and type(last) is bool, "entries")
     _check(type(entries) is list and len(entries) <= limits.WANT_IDS_MAX, "entries")
-    return Entries(request, last, [_wire_entry(entry) for entry in entries])
+    return Entries(request, last, [decode_wire_entry(entry) for entry in entries])
 
 
 def _is_host(host: str) -> bool:
@@ -262,6 +279,16 @@ def _decode_peers(fields: list[Any]) -> Peers:
     return Peers([Address(host, port) for host, port in addresses])
 
 
+def _decode_relays(fields: list[Any]) -> RelayRecords:
+    (records,) = fields
+    _check(type(records) is list and 1 <= len(records) <= limits.RELAYS_ITEMS_MAX, "records")
+    _check(
+        all(type(raw) is bytes and len(raw) <= limits.RELAY_RECORD_BYTES_MAX for raw in records),
+        "record",
+    )
+    return RelayRecords(records)
+
+
 def _decode_bye(fields: list[Any]) -> Bye:
     (reason,) = fields
     _check(is_uint(reason, 255), "reason")
@@ -277,11 +304,11 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Message]]] = {
     MessageKind.ANNOUNCE: (1, _decode_announce),
     MessageKind.WANT: (2, _decode_want),
     MessageKind.ENTRIES: (3, _decode_entries),
-    MessageKind.HAND: (1, lambda fields: Hand(_wire_entry(fields[0]))),
     MessageKind.PEERS: (1, _decode_peers),
     MessageKind.PING: (0, lambda _: Ping()),
     MessageKind.PONG: (0, lambda _: Pong()),
     MessageKind.BYE: (1, _decode_bye),
+    MessageKind.RELAYS: (1, _decode_relays),
 }
 
 

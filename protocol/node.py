@@ -16,17 +16,20 @@ from collections.abc import Callable
 from typing import Any
 
 from protocol import handshake, inputs, limits
+from protocol.cells import is_of_board
 from protocol.chance import Chance
-from protocol.crypto import RandomBytes
+from protocol.crypto import CURVE25519, Group, RandomBytes
 from protocol.directory import Source, presence_tag, presence_tags
-from protocol.effects import Advertise, Effect, HangUp, SendBytes
+from protocol.effects import Advertise, Effect, FindWork, HangUp, SendBytes
 from protocol.errors import Misuse, Reason, Refused
-from protocol.gossip import Batch, Due, Gossip, TimerKey
+from protocol.gossip import Batch, Gossip
 from protocol.handshake import Begin, Doorkeeper
 from protocol.inputs import Input, Now
 from protocol.link import Link, LinkState, Tap
 from protocol.messages import Address, Bye, Hello, Message, Ping
+from protocol.ports import Due, TimerKey
 from protocol.timers import Timers
+from protocol.work import Work
 
 
 class Node:
@@ -35,6 +38,7 @@ class Node:
     :param random_bytes: the randomness port; cryptographic in production, seeded in simulation.
     :param make_board: the machine of a board; simulations try other ways of publishing with it.
     :param begin: the handshake of links.
+    :param group: where cells exchange secrets.
     :param tap: see :class:`protocol.link.Link`.
     """
 
@@ -44,8 +48,10 @@ class Node:
         make_board: type[Gossip] = Gossip,
         begin: Begin = handshake.begin,
         tap: Tap | None = None,
+        group: Group = CURVE25519,
     ) -> None:
         self.chance = Chance(random_bytes)
+        self.group = group
         self._make_board = make_board
         self._begin = begin
         self._tap = tap
@@ -57,6 +63,7 @@ class Node:
         self._salt = b""
         self._doorkeeper = Doorkeeper(begin)
         self._batches: dict[int, Batch] = {}
+        self._searches: dict[int, tuple[Gossip, Callable[[bytes, Now], None]]] = {}
         self._next_token = 0
         self._effects: list[Effect] = []
         self._unflushed: dict[int, Link] = {}
@@ -69,11 +76,13 @@ class Node:
             inputs.DialFailed: self._handle_dial_failed,
             inputs.BytesReceived: self._handle_bytes_received,
             inputs.BytesSent: self._handle_bytes_sent,
+            inputs.DatagramReceived: self._handle_datagram_received,
             inputs.LinkClosed: self._handle_link_closed,
             inputs.Verified: self._handle_verified,
             inputs.Stored: self._handle_stored,
             inputs.StoreFailed: self._handle_store_failed,
             inputs.Loaded: self._handle_loaded,
+            inputs.WorkFound: self._handle_work_found,
             inputs.Publish: self._handle_publish,
             inputs.Withdraw: self._handle_withdraw,
             inputs.PayloadsWanted: self._handle_payloads_wanted,
@@ -110,6 +119,12 @@ class Node:
         self._batches[self._next_token] = batch
         return self._next_token
 
+    def find_work(self, board_id: bytes, work: Work, then: Callable[[bytes, Now], None]) -> None:
+        """Have a nonce searched for; ``then`` gets it, unless the board was left meanwhile."""
+        self._next_token += 1
+        self._searches[self._next_token] = (self._board(board_id), then)
+        self.emit(FindWork(self._next_token, work))
+
     def hang_up(self, link: Link, reason: Reason, now: Now) -> None:
         """End a link; a member is told why, a stranger nothing."""
         if link.number not in self.links:
@@ -143,10 +158,10 @@ class Node:
         self._advertise()
 
     def _handle_publish(self, publish: inputs.Publish, now: Now) -> None:
-        self._board(publish.board_id).publish(publish.entry, now)
+        self._board(publish.board_id).publishing.publish(publish.entry, now)
 
     def _handle_withdraw(self, withdraw: inputs.Withdraw, now: Now) -> None:
-        self._board(withdraw.board_id).outbox.take_back(withdraw.id)
+        self._board(withdraw.board_id).publishing.take_back(withdraw.id)
 
     def _handle_payloads_wanted(self, wanted: inputs.PayloadsWanted, now: Now) -> None:
         self._board(wanted.board_id).want_payloads(wanted.ids, now)
@@ -161,7 +176,7 @@ class Node:
     def _handle_listening_on(self, listening: inputs.ListeningOn, now: Now) -> None:
         self._port = listening.port
         for gossip in self.boards.values():
-            gossip.port = listening.port
+            gossip.publishing.listen(listening.port, now)
         self._advertise()
 
     def _advertise(self) -> None:
@@ -307,6 +322,12 @@ class Node:
             link.unsent_bytes += len(data)
             self.emit(SendBytes(link.number, data))
 
+    def _handle_datagram_received(self, received: inputs.DatagramReceived, now: Now) -> None:
+        for gossip in self.boards.values():
+            if is_of_board(gossip.board, received.data):
+                gossip.publishing.on_cell(received.remote, received.data, now)
+                return
+
     # --- Work done outside ------------------------------------------------------------------------
 
     def _handle_verified(self, verified: inputs.Verified, now: Now) -> None:
@@ -328,6 +349,13 @@ class Node:
         batch = self._take_batch(loaded.token)
         if self._is_current(batch):
             batch.gossip.on_loaded(batch, loaded.covered, loaded.entries)
+
+    def _handle_work_found(self, found: inputs.WorkFound, now: Now) -> None:
+        if found.token not in self._searches:
+            raise Misuse("no such work is under way")
+        gossip, then = self._searches.pop(found.token)
+        if self.boards.get(gossip.board.id) is gossip:
+            then(found.nonce, now)
 
     def _take_batch(self, token: int) -> Batch:
         if token not in self._batches:
@@ -357,8 +385,10 @@ class Node:
                 gossip.dial(now)
             case Due.REFRESH:
                 gossip.refresh(now)
-            case Due.OUTBOX:
-                gossip.hand_over(now)
+            case Due.MIX:
+                gossip.publishing.run(now)
+            case Due.RELAY:
+                gossip.publishing.check(now)
             case _:
                 gossip.expire(now)
 

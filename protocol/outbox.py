@@ -1,15 +1,14 @@
-"""How an own entry leaves the node.
+"""Own entries that have not come back from the network, and when each is sent (again).
 
-An own entry is not in the board's set, in no answer and in no count, until it has come back from
-the network like anybody else's. To get out, it is handed to one peer at a time, who keeps it and
-announces it to everybody; when it has not come back after a random time, it is handed to another
-(SPEC.md, "Publishing"). A restart begins anew, which does no harm: the same entry twice is one.
+An own entry is not in the board's set, in no answer and in no count, until it has come back like
+anybody else's. It is put into cells (:mod:`protocol.mix`) and takes another path when it does not
+come back in a random time (SPEC.md, "Publishing"). A restart begins anew, which does no harm: the
+same entry twice is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from protocol import limits
 from protocol.chance import Chance
@@ -18,22 +17,24 @@ from protocol.entry import Entry
 
 @dataclass(slots=True)
 class _Waiting:
-    """:ivar rounds: how many times every link there was has been tried.
-    :ivar tried: the links of this round.
+    """:ivar due_ms: when it is to be put into cells (again); None while its cells wait.
+    :ivar tries: how many times its cells have left.
     """
 
     entry: Entry
-    due_ms: int
-    rounds: int = 0
-    tried: set[int] = field(default_factory=set)
-    handed_to: int | None = None
+    due_ms: int | None
+    tries: int = 0
 
 
 class Outbox:
-    """Own entries on their way, in the order written."""
+    """Own entries on their way, in the order written.
 
-    def __init__(self, chance: Chance) -> None:
+    :param delay_ms: the mean delay at a relay of the board.
+    """
+
+    def __init__(self, chance: Chance, delay_ms: int) -> None:
         self._chance = chance
+        self._delay_ms = delay_ms
         self._waiting: dict[bytes, _Waiting] = {}
 
     def __len__(self) -> int:
@@ -43,12 +44,12 @@ class Outbox:
         return identifier in self._waiting
 
     def add(self, entry: Entry, now_ms: int) -> None:
-        """An own entry is durable in the driver's outbox."""
+        """An own entry is durable in the driver's outbox. One too many goes out after a restart."""
         if entry.id not in self._waiting and len(self._waiting) < limits.OUTBOX_MAX:
             self._waiting[entry.id] = _Waiting(entry, now_ms)
 
     def take_back(self, identifier: bytes) -> bool:
-        """Whether this entry, which is stored now, was one of ours on its way."""
+        """Whether this entry, which is stored now or was withdrawn, was one of ours on its way."""
         return self._waiting.pop(identifier, None) is not None
 
     def drop_before(self, bucket: int) -> None:
@@ -58,35 +59,32 @@ class Outbox:
         ]:
             del self._waiting[identifier]
 
-    def due(self, links: Sequence[int], now_ms: int) -> list[tuple[int, Entry]]:
-        """What to hand to whom now; another link than the last time, where there is one."""
-        if not links:
-            return []
-        handing = []
+    def take_due(self, now_ms: int) -> list[Entry]:
+        """What to put into cells now; each is due again only some time after :meth:`on_sent`."""
+        due = []
         for waiting in self._waiting.values():
-            if waiting.due_ms > now_ms:
-                continue
-            waiting.handed_to = self._next_link(waiting, links)
-            # Twice as long each time that everybody was tried: what does not come back after many
-            # tries is not wanted by anybody, and asking on and on would be all that a peer ever
-            # hears of us. Not with each try: some peers that withhold must not make the time until
-            # an honest one is reached grow with their number's power of two.
-            patience = 1 << min(waiting.rounds, limits.REHAND_DOUBLINGS_MAX)
-            waiting.due_ms = now_ms + patience * self._chance.between(limits.REHAND_MS_RANGE)
-            handing.append((waiting.handed_to, waiting.entry))
-        return handing
+            if waiting.due_ms is not None and waiting.due_ms <= now_ms:
+                waiting.due_ms = None
+                due.append(waiting.entry)
+        return due
 
-    def _next_link(self, waiting: _Waiting, links: Sequence[int]) -> int:
-        waiting.tried.intersection_update(links)
-        untried = [link for link in links if link not in waiting.tried]
-        if not untried:
-            waiting.rounds += 1
-            waiting.tried.clear()
-            untried = [link for link in links if link != waiting.handed_to] or list(links)
-        link = self._chance.one_of(untried)
-        waiting.tried.add(link)
-        return link
+    def on_sent(self, identifier: bytes, now_ms: int) -> None:
+        """The last cell of an entry has left."""
+        waiting = self._waiting.get(identifier)
+        if waiting is None:
+            return
+        waiting.tries += 1
+        # After many tries twice as long each time: what does not come back then is not wanted by
+        # anybody, or nobody is there. Not before: some relays that drop cells must not make the
+        # time until an honest path grow with their number's power of two.
+        doublings = min(
+            max(waiting.tries - limits.RETRY_PATIENT_TRIES, 0), limits.RETRY_DOUBLINGS_MAX
+        )
+        least, most = limits.RETRY_DELAYS_RANGE
+        patience_ms = self._chance.between((least * self._delay_ms, most * self._delay_ms))
+        waiting.due_ms = now_ms + (patience_ms << doublings)
 
     def next_ms(self) -> int | None:
         """When something is due again."""
-        return min((waiting.due_ms for waiting in self._waiting.values()), default=None)
+        dues = [w.due_ms for w in self._waiting.values() if w.due_ms is not None]
+        return min(dues, default=None)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from zlib import crc32
 
 from protocol.board import Board
-from protocol.crypto import KEY_BYTES, PUBLIC_KEY_BYTES, TAG_BYTES, RandomBytes
+from protocol.crypto import KEY_BYTES, PUBLIC_KEY_BYTES, TAG_BYTES, Group, RandomBytes
 from protocol.entry import Entry, check_signature
 from protocol.errors import Misuse, Reason, Refused
 from protocol.noise import CipherState
@@ -126,3 +126,23 @@ def is_signed(entry: Entry) -> bool:
     except Refused:
         return False
     return True
+
+
+# --- Cells ----------------------------------------------------------------------------------------
+
+#: A prime; numbers below it, under multiplication, stand for the curve.
+_PRIME = 2**255 - 19
+
+
+def _public_key(secret: bytes) -> bytes:
+    return (int.from_bytes(secret, "little") % _PRIME or 1).to_bytes(PUBLIC_KEY_BYTES, "little")
+
+
+def _exchange(secret: bytes, element: bytes) -> bytes | None:
+    product = int.from_bytes(secret, "little") * int.from_bytes(element, "little") % _PRIME
+    return product.to_bytes(PUBLIC_KEY_BYTES, "little") if product else None
+
+
+#: Secrets are applied in any order with the same result, and small elements give nothing, as on the
+#: curve; but everybody can divide.
+GROUP = Group(_public_key, _exchange)

@@ -49,7 +49,7 @@ from protocol.entry import (
 from protocol.errors import Refused
 from protocol.gossip import Gossip
 from protocol.link import Link
-from protocol.messages import Announce, Answer, Ask, Entries, Hand, Message, Want
+from protocol.messages import Announce, Answer, Ask, Entries, Message, Want
 from protocol.node import Node
 from simnet.disk import Disk
 from simnet.trouble import heal
@@ -222,8 +222,6 @@ class Checkers:
             case Entries():
                 for wire in message.entries:
                     kept.away.pop(wire.raw, None)
-            case Hand() if not is_sent:
-                kept.away.pop(message.entry.raw, None)
             case Want() if not is_sent:
                 disk = host.disks[link.board.id]
                 present = [identifier for identifier in message.ids if identifier in disk.entries]
@@ -510,10 +508,15 @@ _TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
     ),
     ("wanted", lambda g: g.fetcher.wanted, limits.WANTED_MAX),
     ("arriving", lambda g: len(g.fetcher.arriving), _ARRIVING_MAX),
-    ("echoes", lambda g: len(g._echo), _ARRIVING_MAX),
     ("lacking", lambda g: len(g._lacking), limits.LACKING_MAX),
     ("deferred", lambda g: len(g._deferred), limits.DEFERRED_MAX),
-    ("outbox", lambda g: len(g.outbox), limits.OUTBOX_MAX),
+    ("outbox", lambda g: len(g.publishing.outbox), limits.OUTBOX_MAX),
+    ("relays", lambda g: len(g.publishing.relays), limits.RELAYS_MAX + 4 * limits.RELAY_HOSTS_MAX),
+    ("cells held", lambda g: len(g.publishing.mix._held), limits.CELLS_HELD_MAX),
+    ("cells queued", lambda g: g.publishing.mix.queued, limits.OUTBOX_MAX * limits.PIECES_MAX),
+    ("transfers", lambda g: len(g.publishing.mix._assembly), limits.TRANSFERS_MAX),
+    ("loops", lambda g: len(g.publishing.mix._loops), limits.LOOPS_REMEMBERED_MAX),
+    ("own keys", lambda g: len(g.publishing.mix._keys), 3 * limits.RELAY_HOSTS_MAX),
     ("addresses", lambda g: len(g.directory), limits.ADDRESSES_PER_BOARD_MAX),
     ("own addresses", lambda g: len(g.directory._own), limits.ADDRESSES_PER_BOARD_MAX),
     ("dials", lambda g: len(g.directory._dialling), limits.DIALS_AT_ONCE_MAX),

@@ -164,12 +164,8 @@ class Host:
         }
 
     def _make_node(self) -> Node:
-        return Node(
-            self.world.random(f"host {self.number} boot {self.boot}").randbytes,
-            self.make_board or self.world.make_board,
-            self.world.begin,
-            self._tap,
-        )
+        purpose = f"host {self.number} boot {self.boot}"
+        return self.world.make_node(purpose, self.make_board, self._tap)
 
     def _tap(self, link: Link, is_sent: bool, message: Message) -> None:
         for listener in self.listeners:

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from protocol import effects
 from protocol.entry import Entry
 from protocol.link import Link
-from protocol.messages import Address, Announce, Entries, Hand, Message, WireEntry
+from protocol.messages import Address, Announce, Entries, Message, WireEntry
 from simnet.host import Host
 from simnet.world import World
 
@@ -241,8 +241,6 @@ class Recorder:
         elif isinstance(message, Entries):
             for wire in message.entries:
                 self._on_copy(host, link, wire)
-        elif isinstance(message, Hand):
-            self._on_copy(host, link, message.entry)
 
     def _on_copy(self, host: Host, link: Link, wire: WireEntry) -> None:
         if wire.payload is None:

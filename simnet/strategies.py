@@ -17,7 +17,8 @@ in what spies learn is a difference of the strategies.
   stem with probability q. Each node on the stem, the author too, fluffs the entry itself when it
   has not met it fluffed after an exponential time.
 
-A stem is carried by Hand messages. What the paper leaves open is done as in the simulations that
+A stem is carried by Entries that nobody has asked for. What the paper leaves open is done as in the
+simulations that
 its authors published: own entries take the relay that most inbound edges are mapped to (one at
 random where these are equal), and an entry that comes back to a node on its stem goes to the relay
 of the two that has not had it yet. When both have, it waits for the fail-safe. A node that has
@@ -27,23 +28,21 @@ dialled nobody draws among all its peers; one that has nobody but whom the stem 
 from __future__ import annotations
 
 import heapq
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from protocol import limits
-from protocol.chance import Chance
 from protocol.effects import Store
-from protocol.entry import Entry
-from protocol.gossip import Batch, Core, Due, Gossip
+from protocol.entry import Entry, decode_entry
+from protocol.gossip import NOBODY, Batch, Core, Gossip
 from protocol.inputs import BoardOpened, Now
 from protocol.link import Link
-from protocol.messages import Hand, WireEntry
+from protocol.messages import Entries, Message, WireEntry
+from protocol.ports import Due
+from protocol.publishing import Publishing
 
-#: Stands where the number of a link would: an entry that came from nobody. Real links count from 1.
-OURSELVES = 0
 #: The mean delay of diffusion for each peer; Bitcoin Core's to peers that it has dialled.
 DIFFUSION_MS_MEAN = 2_000
 RELAYS = 2
@@ -53,36 +52,65 @@ EPOCH_MS = 600_000
 #: times half a hop's delay, over the share of stems cut short: ten hops of some milliseconds.
 FAIL_SAFE_MS_MEAN = 60_000
 STEMS_MAX = 4_096
+#: The request number under which a stem travels: no node has that many under way.
+STEM = 2**32 - 1
 
 
-def exponential_ms(chance: Chance, mean_ms: float) -> int:
-    """An exponential time, in whole milliseconds."""
-    return int(-mean_ms * math.log((chance.below(1 << 32) + 1) / (1 << 32)))
+class Unmixed(Publishing):
+    """No cells and no relays: what is due in the outbox leaves at once, as the board says."""
+
+    board_machine: PlainGossip
+
+    def start(self, now: Now) -> None:
+        """There is nothing to begin with."""
+
+    def run(self, now: Now) -> None:
+        """Let what is due leave; again later where it has not come back."""
+        for entry in self.outbox.take_due(now.mono_ms):
+            self.board_machine.leave(entry, now)
+            self.outbox.on_sent(entry.id, now.mono_ms)
+        dues = [self.outbox.next_ms(), self.board_machine.run_due(now)]
+        due_ms = min((due for due in dues if due is not None), default=None)
+        if due_ms is not None:
+            self._ports.timers.set((Due.MIX, self._board.id), due_ms)
+
+    def open_link(self, link: Link, now: Now) -> None:
+        """Nobody is told of relays; what has waited for a peer leaves."""
+        self.run(now)
+
+    def renew(self, now: Now) -> None:
+        """Nobody is a relay."""
 
 
 class PlainGossip(Gossip):
     """An own entry is one's own from the first moment, and everybody hears of it at once."""
 
+    publishing_machine = Unmixed
+
     def __init__(self, core: Core, opened: BoardOpened, port: int, now: Now) -> None:
         self._to_announce: dict[int, list[tuple[int, int, bytes]]] = {}
         super().__init__(core, opened, port, now)
 
-    def hand_over(self, now: Now) -> None:
-        """Store what is in the outbox; again later where the disk fails."""
-        for _, entry in self.outbox.due([OURSELVES], now.mono_ms):
-            self._keep(entry, OURSELVES)
-        self._set_outbox(self.outbox.next_ms())
+    def _make_publishing(self, port: int) -> Publishing:
+        publishing = super()._make_publishing(port)
+        if isinstance(publishing, Unmixed):
+            publishing.board_machine = self
+        return publishing
 
-    def _keep(self, entry: Entry, source: int) -> None:
-        """Store an entry that is known to be good; announced once it is durable."""
+    def leave(self, entry: Entry, now: Now) -> None:
+        """Store an own entry like any other."""
+        self._keep(entry)
+
+    def run_due(self, now: Now) -> int | None:
+        """Do what a strategy does later; when there is more."""
+        return None
+
+    def _keep(self, entry: Entry) -> None:
+        """Store an entry that is known to be good; announced to everybody once it is durable."""
         self.fetcher.unwanted(entry.id)
         self.fetcher.arriving.add(entry.id)
-        batch = Batch(self, (entry,), {entry.id: source})
+        batch = Batch(self, (entry,), {entry.id: NOBODY})
         self._core.emit(Store(self._core.new_token(batch), self.board.id, batch.entries))
-
-    def _set_outbox(self, due_ms: int | None) -> None:
-        if due_ms is not None:
-            self._core.timers.set((Due.OUTBOX, self.board.id), due_ms)
 
     def _delay_ms(self) -> int:
         """How long the next announcement to one peer waits."""
@@ -112,7 +140,7 @@ class Diffusion(PlainGossip):
     """Everybody hears of an entry after a time of their own."""
 
     def _delay_ms(self) -> int:
-        return exponential_ms(self._core.chance, DIFFUSION_MS_MEAN)
+        return self._core.chance.exponential(DIFFUSION_MS_MEAN)
 
 
 @dataclass(slots=True)
@@ -147,32 +175,36 @@ class Dandelion(Diffusion):
 
     # --- Own entries, and the fail-safe -----------------------------------------------------------
 
-    def hand_over(self, now: Now) -> None:
-        """Begin the stems of own entries; fluff those that the fail-safe has waited for."""
-        for _, entry in self.outbox.due(list(self.links), now.mono_ms):
-            if entry.id not in self._stems:
-                self._begin_stem(entry, OURSELVES, now)
+    def leave(self, entry: Entry, now: Now) -> None:
+        """Begin the stem of an own entry."""
+        if entry.id not in self._stems:
+            self._begin_stem(entry, NOBODY, now)
+
+    def run_due(self, now: Now) -> int | None:
+        """Fluff the stems that the fail-safe has waited for."""
         for stem in [s for s in self._stems.values() if s.due_ms <= now.mono_ms]:
             stem.due_ms = self._fail_safe_ms(now)
             self._fluff(stem)
-        due = [stem.due_ms for stem in self._stems.values()]
-        outbox_ms = self.outbox.next_ms()
-        if outbox_ms is not None and self.links:
-            due.append(outbox_ms)
-        self._set_outbox(min(due, default=None))
+        return min((stem.due_ms for stem in self._stems.values()), default=None)
 
     def _fail_safe_ms(self, now: Now) -> int:
-        return now.mono_ms + 1 + exponential_ms(self._core.chance, FAIL_SAFE_MS_MEAN)
+        return now.mono_ms + 1 + self._core.chance.exponential(FAIL_SAFE_MS_MEAN)
 
     # --- Stems ------------------------------------------------------------------------------------
 
-    def _take_hand(self, link: Link, entry: Entry, now: Now) -> None:
-        is_known = self.index.contains(entry.timestamp, entry.id)
-        if is_known or entry.id in self.fetcher.arriving:
-            super()._take_hand(link, entry, now)
+    def on_message(self, link: Link, message: Message, now: Now) -> None:
+        """As always, but for what travels along a stem."""
+        if isinstance(message, Entries) and message.request == STEM:
+            self._on_stem(link, decode_entry(self.board, *message.entries[0], now.wall_s), now)
+        else:
+            super().on_message(link, message, now)
+
+    def _on_stem(self, link: Link, entry: Entry, now: Now) -> None:
+        if self.index.contains(entry.timestamp, entry.id):
+            self._announce_to(link, entry, now)
         elif entry.id in self._stems:
             self._pass_on(self._stems[entry.id], link.number)
-        elif entry.id not in self._unverified:
+        elif entry.id not in self._unverified and entry.id not in self.fetcher.arriving:
             self._unverified.add(entry.id)
             self._verify([entry], link.number)
 
@@ -193,9 +225,9 @@ class Dandelion(Diffusion):
             return
         stem = _Stem(entry, source, [], self._fail_safe_ms(now))
         self._stems[entry.id] = stem
-        self._core.timers.set_earlier((Due.OUTBOX, self.board.id), stem.due_ms)
+        self._core.timers.set_earlier((Due.MIX, self.board.id), stem.due_ms)
         route = self._route(source, now)
-        if route is None or (source != OURSELVES and self._ends_here()):
+        if route is None or (source != NOBODY and self._ends_here()):
             self._fluff(stem)
         else:
             self._hand_on(stem, route)
@@ -213,7 +245,8 @@ class Dandelion(Diffusion):
     def _hand_on(self, stem: _Stem, relay: int) -> None:
         stem.tried.append(relay)
         entry = stem.entry
-        self.links[relay].send(Hand(WireEntry(entry.raw, entry.signature, entry.payload)))
+        wire = WireEntry(entry.raw, entry.signature, entry.payload)
+        self.links[relay].send(Entries(STEM, True, [wire]))
 
     def _ends_here(self) -> bool:
         return self._core.chance.below(1 << 32) < self.fluff_probability * (1 << 32)
@@ -221,8 +254,7 @@ class Dandelion(Diffusion):
     def _fluff(self, stem: _Stem) -> None:
         if stem.entry.id not in self.fetcher.arriving:
             # Whoever handed it over hears of it too.
-            self._echo[stem.entry.id] = {stem.source}
-            self._keep(stem.entry, stem.source)
+            self._keep(stem.entry)
 
     def on_stored(self, batch: Batch, lacking: Sequence[bytes], now: Now) -> None:
         """Fluffed, here or elsewhere: the stem is over."""
@@ -238,7 +270,7 @@ class Dandelion(Diffusion):
             self._epoch_ends_ms = now.mono_ms + EPOCH_MS
             self._relays, self._routes = [], {}
         self._draw_relays()
-        if source == OURSELVES:
+        if source == NOBODY:
             self._map_own()
         else:
             self._map(source, [relay for relay in self._relays if relay != source])
@@ -258,8 +290,8 @@ class Dandelion(Diffusion):
             self._map(link, [relay for relay in self._relays if relay != link])
         led = Counter(self._routes[link] for link in inbound if link in self._routes)
         most = max((led[relay] for relay in self._relays), default=0)
-        if self._routes.get(OURSELVES) not in self._relays:
-            self._map(OURSELVES, [relay for relay in self._relays if led[relay] == most])
+        if self._routes.get(NOBODY) not in self._relays:
+            self._map(NOBODY, [relay for relay in self._relays if led[relay] == most])
 
     def _draw_relays(self) -> None:
         self._relays = [relay for relay in self._relays if relay in self.links]
@@ -291,7 +323,7 @@ class Strategy:
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        Strategy("ours", "handed to one peer at a time until it comes back", Gossip),
+        Strategy("ours", "in cells through the mix, published by somebody else", Gossip),
         Strategy("gossip", "stored and announced to all peers at once", PlainGossip),
         Strategy("diffusion", "as gossip, each peer after an exponential delay", Diffusion),
         Strategy("dandelion", "Dandelion++: a stem, ended with q = 0.1, then diffusion", Dandelion),

@@ -31,10 +31,10 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     Message,
     Peers,
+    RelayRecords,
     Want,
 )
 from simnet.host import Host
@@ -299,8 +299,8 @@ def describe_message(message: Message) -> str:
         case Entries():
             end = ", the last part" if message.last else ""
             return f"{name} {len(message.entries)} (request {message.request}{end})"
-        case Hand():
-            return f"{name} an entry of {len(message.entry.raw)} bytes"
+        case RelayRecords():
+            return f"{name} {len(message.records)}"
         case Ask() | Answer():
             return f"{name} {len(message.step)} bytes"
         case Peers():

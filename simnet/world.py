@@ -14,9 +14,12 @@ from random import Random
 
 from protocol import handshake
 from protocol.board import Board, Descriptor
+from protocol.crypto import CURVE25519
 from protocol.entry import Entry
 from protocol.gossip import Gossip
 from protocol.handshake import Begin
+from protocol.link import Tap
+from protocol.node import Node
 from simnet import cheap
 from simnet.faults import CALM, Faults
 from simnet.host import Host
@@ -55,6 +58,7 @@ class World:
         self.make_board = make_board
         self.ciphers = ciphers
         self.begin: Begin = cheap.begin if ciphers == "cheap" else handshake.begin
+        self.group = cheap.GROUP if ciphers == "cheap" else CURVE25519
         self.is_signed: Callable[[Entry], bool] = (
             cheap.Signatures() if ciphers == "cheap" else cheap.is_signed
         )
@@ -70,6 +74,15 @@ class World:
     def random(self, purpose: str) -> Random:
         """A generator of its own for each purpose."""
         return Random(f"{self.seed}/{purpose}")
+
+    def make_node(self, purpose: str, make_board: type[Gossip] | None, tap: Tap) -> Node:
+        """A core with this world's ciphers.
+
+        :param purpose: what names its generator of randomness.
+        :param make_board: the machine of its boards, where it is not the world's.
+        """
+        machine = make_board or self.make_board
+        return Node(self.random(purpose).randbytes, machine, self.begin, tap, self.group)
 
     # --- Time -------------------------------------------------------------------------------------
 

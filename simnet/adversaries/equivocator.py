@@ -1,8 +1,9 @@
 """Equivocators: members whose logs fork.
 
 One sees what any member sees. It uses one state of a persona several times: entries with the same
-key, sequence number and predecessor that say different things, each handed to another peer, so that
-each peer sees another log at first. It goes on from a branch at random, so that forks grow deep.
+key, sequence number and predecessor that say different things, each offered to another peer, so
+that each peer sees another log at first. It goes on from a branch at random, so that forks grow
+deep.
 
 What is promised: validity is local to an entry, so all branches reach everybody and every honest
 node ends with the same set, whichever it saw first; a fork is a fact that readers are shown.
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Annotated
 from protocol import inputs
 from protocol.board import Board
 from protocol.entry import Entry
-from protocol.messages import Hand, WireEntry
+from protocol.messages import WireEntry
 from protocol.persona import Persona, draft_post
 from simnet.adversaries import Kind, MakeHost
+from simnet.adversaries.offering import Offering
 from simnet.host import Host
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Equivocator(Host):
     """
 
     role = "equivocator"
+    make_board = Offering
 
     def __init__(
         self, world: World, number: int, boards: Sequence[Board], options: EquivocatorOptions
@@ -72,10 +75,10 @@ class Equivocator(Host):
         self.world.after(wait_us, fork)
 
     def fork(self) -> None:
-        """Hand each peer one branch; with nobody to hand it to, leave it."""
+        """Offer each peer one branch; with nobody there, leave it."""
         gossip = self.node.boards[self.board.id]
         links = list(gossip.links.values())
-        if not links:
+        if not links or not isinstance(gossip, Offering):
             return
         persona = self._some_persona()
         branches = [
@@ -85,7 +88,8 @@ class Equivocator(Host):
         self._fork_random.shuffle(links)
         for order, link in enumerate(links):
             entry = branches[order % len(branches)]
-            link.send(Hand(WireEntry(entry.raw, entry.signature, entry.payload)))
+            wire = WireEntry(entry.raw, entry.signature, entry.payload)
+            link.send(gossip.offer(entry.header.bucket, wire))
         self.feed(inputs.Tick())
         if len(self._personas) < _PERSONAS_MAX:
             self._personas.append(persona.after(self._fork_random.choice(branches)))

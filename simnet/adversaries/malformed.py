@@ -22,16 +22,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from protocol import effects, limits
 from protocol.board import Board
 from protocol.codec import encode
-from protocol.entry import Entry, Header, entry_id, payload_hash
+from protocol.entry import Entry, Header, bucket_of, entry_id, payload_hash
 from protocol.entry import Kind as EntryKind
 from protocol.frames import encode_message
-from protocol.gossip import Gossip
 from protocol.link import Link
 from protocol.messages import (
     Address,
     Answer,
     Entries,
-    Hand,
     Hello,
     Message,
     MessageKind,
@@ -43,6 +41,7 @@ from protocol.messages import (
 )
 from protocol.persona import Draft, Persona, draft_post
 from simnet.adversaries import Kind, MakeHost
+from simnet.adversaries.offering import Offering
 from simnet.host import Host
 from simnet.trouble import Stranger
 
@@ -62,7 +61,7 @@ class MalformedOptions:
     strangers_per_s: Annotated[float, (0.0, 1000.0)] = 0.2
 
 
-class Garbling(Gossip):
+class Garbling(Offering):
     """A board's machine whose links say wrong things.
 
     :ivar host: whose it is, once it is open.
@@ -114,7 +113,13 @@ class MalformedSender(Host):
             honest(message)
             return
         self.said += 1
-        for kind, body in garble(self._garble_random, message, link.board, self.now().wall_s):
+        gossip = self.node.boards[link.board.id]
+        if self._garble_random.random() < _WRONG_ENTRIES and isinstance(gossip, Garbling):
+            wall_s = self.now().wall_s
+            wire = wrong_entry(self._garble_random, link.board, wall_s)
+            honest(gossip.offer(bucket_of(wall_s), wire))
+            return
+        for kind, body in garble(self._garble_random, message):
             link._outgoing.append(encode_message(kind, body))
         link._on_queued(link)
 
@@ -144,12 +149,15 @@ class MalformedSender(Host):
         self.world.after(int(1e6 * random.expovariate(self.options.strangers_per_s)), call)
 
 
+#: Of what it says wrong, the share that is wrong entries, announced for others to ask for.
+_WRONG_ENTRIES = 1 / 3
+
 # --- Messages -------------------------------------------------------------------------------------
 
 Garbled = list[tuple[int, bytes]]
 
 
-def garble(random: Random, message: Message, board: Board, wall_s: int) -> Garbled:
+def garble(random: Random, message: Message) -> Garbled:
     """Kinds and bodies to say in place of ``message``."""
     ways: tuple[Callable[[], Garbled], ...] = (
         lambda: [(kind_of(message), encode(_garbled_field(random, list(message))))],
@@ -158,9 +166,6 @@ def garble(random: Random, message: Message, board: Board, wall_s: int) -> Garbl
         lambda: [(_other_kind(random), encode_body(message))],
         lambda: [(kind_of(message), encode_body(message))] * random.choice((2, 12)),
         lambda: [_unasked(random)],
-        lambda: [_wrong_entry(random, board, wall_s)],
-        lambda: [_wrong_entry(random, board, wall_s)],
-        lambda: [_wrong_entry(random, board, wall_s)],
     )
     return random.choice(ways)()
 
@@ -231,7 +236,7 @@ def _garbled_body(random: Random, body: bytes) -> bytes:
 
 
 def _other_kind(random: Random) -> int:
-    return random.choice((0, 13, 127, 200, 255, *(int(kind) for kind in MessageKind)))
+    return random.choice((0, 8, 14, 127, 200, 255, *(int(kind) for kind in MessageKind)))
 
 
 def _unasked(random: Random) -> tuple[int, bytes]:
@@ -251,9 +256,9 @@ def _unasked(random: Random) -> tuple[int, bytes]:
 # --- Entries --------------------------------------------------------------------------------------
 
 
-def _wrong_entry(random: Random, board: Board, wall_s: int) -> tuple[int, bytes]:
-    """An entry handed over that is wrong in one respect; where that is not the signature, it is
-    signed by its persona."""
+def wrong_entry(random: Random, board: Board, wall_s: int) -> WireEntry:
+    """An entry that is wrong in one respect; where that is not the signature, it is signed by its
+    persona."""
     persona = Persona.fresh(random.randbytes)
     draft = draft_post(board, persona, "not valid", None, wall_s, random.randbytes)
     header, payload = draft.header, draft.payload or b""
@@ -284,8 +289,7 @@ def _wrong_entry(random: Random, board: Board, wall_s: int) -> tuple[int, bytes]
     if is_forged:
         signature = random.choice((bytes(64), random.randbytes(64), signature[::-1]))
     raw = random.choice((entry.raw,) * 8 + (entry.raw + b"\0", entry.raw[:-1]))
-    message = Hand(WireEntry(raw, signature, payload))
-    return kind_of(message), encode_body(message)
+    return WireEntry(raw, signature, payload)
 
 
 def _worked(board: Board, header: Header, persona: Persona) -> Entry:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from protocol.board import Board
 from protocol.entry import entry_id
 from protocol.link import Link
-from protocol.messages import Announce, Entries, Hand, Message, Want
+from protocol.messages import Announce, Entries, Message, Want
 from simnet.adversaries import Kind, MakeHost
 from simnet.host import Host
+from simnet.strategies import STEM
 
 if TYPE_CHECKING:
     from simnet.world import World
@@ -27,7 +28,8 @@ class Sighting(NamedTuple):
     :ivar at_us: the spy's time (spies keep their clocks together).
     :ivar spy: the number of the host that noticed it.
     :ivar peer: the number of the host at the other end: spies know whose an address is.
-    :ivar what: "announce", "hand" and "entry": the peer has it; "want": it asks for it.
+    :ivar what: "announce", "hand" (along a stem) and "entry": the peer has it; "want": it asks
+        for it.
     :ivar entry_id: which.
     """
 
@@ -67,10 +69,9 @@ def _seen_in(message: Message, board: Board | None) -> Iterator[tuple[str, bytes
             yield from (("announce", identifier) for _, identifier in message.items)
         case Want():
             yield from (("want", identifier) for identifier in message.ids)
-        case Hand() if board is not None:
-            yield "hand", entry_id(board, message.entry.raw)
         case Entries() if board is not None:
-            yield from (("entry", entry_id(board, wire.raw)) for wire in message.entries)
+            what = "hand" if message.request == STEM else "entry"
+            yield from ((what, entry_id(board, wire.raw)) for wire in message.entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Annotated
 from protocol import effects, inputs, limits
 from protocol.board import Board
 from protocol.effects import Dial
-from protocol.gossip import Due, Gossip
+from protocol.gossip import Gossip
 from protocol.inputs import Now
 from protocol.messages import Address
 from protocol.node import Node
+from protocol.ports import Due
 from simnet.adversaries import Kind, MakeHost
 from simnet.adversaries.withholder import Withholding
 from simnet.host import Host
@@ -76,10 +77,7 @@ class Identity(Host):
 
     def _make_node(self) -> Node:
         purpose = f"host {self.number}.{self.order} boot {self.boot}"
-        board_machine = self.make_board or self.world.make_board
-        return Node(
-            self.world.random(purpose).randbytes, board_machine, self.world.begin, self._tap
-        )
+        return self.world.make_node(purpose, self.make_board, self._tap)
 
     def _own_addresses(self) -> dict[int, Address]:
         place, order = self.number, self.order + 1

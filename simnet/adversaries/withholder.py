@@ -1,24 +1,29 @@
 """Withholders: members that take and never give.
 
 What one sees is what any member sees. It links, reconciles, fetches and keeps everything, so that
-it looks like the best of peers; but an entry that is handed to it goes nowhere, it announces
-nothing that comes to it, and whoever asks it for entries gets an empty answer, or none.
+it looks like the best of peers; but it announces nothing that comes to it, whoever asks it for
+entries gets an empty answer, or none, and of the cells that it should pass on or publish it drops a
+share. Its own cells it sends, and what comes home to it comes home.
 
-What is promised against it: delay, not loss. An own entry that does not come back is handed to
-somebody else; ids that it leaves out are asked of others at once, and where it does not answer,
-after the time for a request.
+What is promised against it: delay, not loss. An own entry that does not come back takes another
+path; ids that it leaves out are asked of others at once, and where it does not answer, after the
+time for a request.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, ClassVar, Literal
 
 from protocol.entry import Entry
 from protocol.gossip import Gossip
 from protocol.inputs import Now
 from protocol.link import Link
-from protocol.messages import Entries, Hand, Message, Want
+from protocol.messages import Entries, Message, Want
+from protocol.mix import Mix
+from protocol.pieces import Piece
+from protocol.publishing import Publishing
+from protocol.relays import Record
 from simnet.adversaries import Kind, MakeHost
 from simnet.host import Host
 
@@ -27,21 +32,45 @@ from simnet.host import Host
 class WithholderOptions:
     """:ivar answers: what a peer gets that asks for entries: "nothing" (an empty answer, at once)
     or "never" (it waits until it gives up).
+    :ivar drops: the share of others' cells that it drops.
     """
 
     answers: Literal["nothing", "never"] = "nothing"
+    drops: Annotated[float, (0.0, 1.0)] = 1.0
+
+
+class DroppingMix(Mix):
+    """A mix that drops cells of others."""
+
+    drops: float = 1.0
+
+    def _hold(self, record: Record | None, what: bytes | Piece, now: Now) -> None:
+        if self._chance.below(1 << 32) >= self.drops * (1 << 32):
+            super()._hold(record, what, now)
+
+
+class DroppingPublishing(Publishing):
+    """The way out of a board whose cells of others get lost here."""
+
+    mix_machine = DroppingMix
 
 
 class Withholding(Gossip):
     """A board's machine that passes nothing on."""
 
-    answers = "nothing"
+    answers: ClassVar[str] = "nothing"
+    drops: ClassVar[float] = 1.0
+    publishing_machine = DroppingPublishing
+
+    def _make_publishing(self, port: int) -> Publishing:
+        publishing = super()._make_publishing(port)
+        if isinstance(publishing.mix, DroppingMix):
+            publishing.mix.drops = self.drops
+        return publishing
 
     def on_message(self, link: Link, message: Message, now: Now) -> None:
-        """Hands end here, requests get nothing; all else is as with an honest node."""
+        """Requests get nothing; all else is as with an honest node."""
         match message:
-            case Hand():
-                pass
             case Want():
                 if self.answers == "nothing":
                     link.send(Entries(message.request, True, []))
@@ -52,10 +81,6 @@ class Withholding(Gossip):
         """Nobody is told."""
 
 
-class _NeverAnswering(Withholding):
-    answers = "never"
-
-
 class Withholder(Host):
     """A host that withholds."""
 
@@ -63,13 +88,10 @@ class Withholder(Host):
     make_board = Withholding
 
 
-class _SilentWithholder(Withholder):
-    make_board = _NeverAnswering
-
-
 def make(options: WithholderOptions) -> MakeHost:
     """Withholders, for :meth:`simnet.world.World.add_hosts`."""
-    return Withholder if options.answers == "nothing" else _SilentWithholder
+    machine = type("Withholding", (Withholding,), asdict(options))
+    return type("Withholder", (Withholder,), {"make_board": machine})
 
 
-KIND = Kind("withholder", "takes what it is handed and passes nothing on", WithholderOptions, make)
+KIND = Kind("withholder", "takes what it gets and passes nothing on", WithholderOptions, make)

@@ -185,7 +185,7 @@ _KIND_WORDS = {
     "Announce": "announcements",
     "Want": "requests",
     "Entries": "posts sent",
-    "Hand": "own posts handed on",
+    "RelayRecords": "relays told",
     "Ask": "comparing: questions",
     "Answer": "comparing: answers",
     "Nudge": "comparing: nudges",

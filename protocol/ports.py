@@ -1,0 +1,45 @@
+"""What the machines of a board need of the node around them, and the names of their deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from protocol.chance import Chance
+from protocol.effects import Effect
+from protocol.inputs import Now
+from protocol.timers import Timers
+from protocol.work import Work
+
+
+class Due(Enum):
+    """What a deadline is for; the second part of its key is a board or a link."""
+
+    HANDSHAKE = auto()
+    IDLE = auto()
+    ANNOUNCE = auto()
+    REQUEST = auto()
+    RECONCILE = auto()
+    PEERS = auto()
+    DIAL = auto()
+    REFRESH = auto()
+    MIX = auto()
+    RELAY = auto()
+    EXPIRE = auto()
+
+
+TimerKey = tuple[Due, bytes | int]
+
+
+class Ports(Protocol):
+    """The node, as its machines see it."""
+
+    chance: Chance
+    timers: Timers[TimerKey]
+
+    def emit(self, effect: Effect) -> None:
+        """Hand an effect to the driver."""
+
+    def find_work(self, board_id: bytes, work: Work, then: Callable[[bytes, Now], None]) -> None:
+        """Have a nonce searched for; ``then`` gets it, unless the board was left meanwhile."""

@@ -1,0 +1,246 @@
+"""How a board's own entries leave this node, and how it is a relay for others.
+
+The parts are machines of their own: :mod:`protocol.outbox` (what is on its way, and when it is
+tried again), :mod:`protocol.mix` (cells), :mod:`protocol.relays` (who is a relay). Here they are
+joined, and connected to links, deadlines and the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import ClassVar
+
+from protocol import limits
+from protocol.board import Board
+from protocol.codec import encode
+from protocol.crypto import SEED_BYTES, Group
+from protocol.directory import is_worth_telling
+from protocol.effects import SendDatagram
+from protocol.entry import Entry
+from protocol.handshake import packed_host
+from protocol.inputs import Now
+from protocol.link import Link
+from protocol.messages import Address, RelayRecords, WireEntry
+from protocol.mix import Mix, OwnKey
+from protocol.outbox import Outbox
+from protocol.ports import Due, Ports
+from protocol.relays import (
+    RELAY_VERSION,
+    Record,
+    Relays,
+    decode_record,
+    epoch_of,
+    record_id,
+    relay_work,
+)
+
+#: How often a node looks whether it needs a new record; at random, so that the last minutes of an
+#: epoch see them one by one.
+_CHECK_MS_RANGE = (30_000, 90_000)
+
+
+class Publishing:
+    """One board's way out.
+
+    :param links: the board's open links, by number; the board's own table.
+    :param publish_here: what to do with an entry that somebody wants this node to publish.
+    :cvar mix_machine: what emits and relays; simulations try others.
+    :ivar port: where the node listens, for links and for cells; 0: it can't be a relay.
+    """
+
+    mix_machine: ClassVar[type[Mix]] = Mix
+
+    def __init__(
+        self,
+        ports: Ports,
+        board: Board,
+        links: Mapping[int, Link],
+        port: int,
+        group: Group,
+        publish_here: Callable[[WireEntry, Now], None],
+    ) -> None:
+        self.port = port
+        self.outbox = Outbox(ports.chance, limits.PACE_DELAY_MS[board.descriptor.pace])
+        self.relays = Relays(board, ports.chance, group)
+        self.mix = self.mix_machine(
+            board, self.relays, ports.chance, group, self._send, self._on_sent, publish_here
+        )
+        self._ports = ports
+        self._board = board
+        self._links = links
+        self._group = group
+        self._hosts: dict[str, None] = {}
+        self._sought: set[tuple[str, int, int]] = set()
+
+    def start(self, now: Now) -> None:
+        """From now on the node emits."""
+        self._set(Due.RELAY, now.mono_ms + self._ports.chance.between(_CHECK_MS_RANGE))
+        self.run(now)
+
+    def listen(self, port: int, now: Now) -> None:
+        """The node listens here from now on."""
+        self.port = port
+        self.renew(now)
+
+    # --- Own entries ------------------------------------------------------------------------------
+
+    def publish(self, entry: Entry, now: Now) -> None:
+        """An own entry is durable in the driver's outbox. Nothing leaves for it now: its cells go
+        in place of cover that would have left anyway."""
+        self.outbox.add(entry, now.mono_ms)
+        self.run(now)
+
+    def take_back(self, entry_id: bytes) -> bool:
+        """It has come back, or is withdrawn: no more cells; whether it was on its way at all."""
+        if not self.outbox.take_back(entry_id):
+            return False
+        self.mix.withdraw(entry_id)
+        return True
+
+    def run(self, now: Now) -> None:
+        """Do what is due."""
+        if len(self.relays):
+            for entry in self.outbox.take_due(now.mono_ms):
+                wire = WireEntry(entry.raw, entry.signature, entry.payload)
+                if not self.mix.queue(entry.id, wire, now):
+                    self.outbox.on_sent(entry.id, now.mono_ms)  # nobody is there: again later
+        self.mix.run(now)
+        self._arm()
+
+    def _arm(self) -> None:
+        dues = [self.mix.next_ms()]
+        if len(self.relays):
+            dues.append(self.outbox.next_ms())
+        due_ms = min((due for due in dues if due is not None), default=None)
+        if due_ms is not None:
+            self._set(Due.MIX, due_ms)
+
+    def _send(self, address: Address, cell: bytes) -> None:
+        self._ports.emit(SendDatagram(address, cell))
+
+    def _on_sent(self, entry_id: bytes, now: Now) -> None:
+        self.outbox.on_sent(entry_id, now.mono_ms)
+
+    # --- Cells of others --------------------------------------------------------------------------
+
+    def on_cell(self, remote: Address, cell: bytes, now: Now) -> None:
+        """A cell of this board has come."""
+        self.mix.receive(remote, cell, now)
+        self._arm()
+
+    # --- Records ----------------------------------------------------------------------------------
+
+    def open_link(self, link: Link, now: Now) -> None:
+        """A peer is there: it learns of all relays, and this node of an address of its own."""
+        link.relaying = [r.raw for r in self.relays.to_tell() if _is_worth(r, link)]
+        self.tell_due(link)
+        host = _plain(link.local.host)
+        if host not in self._hosts:
+            self._hosts[host] = None
+            if len(self._hosts) > limits.RELAY_HOSTS_MAX:
+                del self._hosts[next(iter(self._hosts))]
+            self.renew(now)
+
+    def close_link(self, link: Link) -> None:
+        """A peer is gone."""
+        self.relays.on_link_closed(link.number)
+
+    def check(self, now: Now) -> None:
+        """Look after records: forget what is over, make what is needed."""
+        self.relays.expire(now.wall_s)
+        self.mix.drop_keys(now.wall_s)
+        self.renew(now)
+        self._set(Due.RELAY, now.mono_ms + self._ports.chance.between(_CHECK_MS_RANGE))
+
+    def renew(self, now: Now) -> None:
+        """Make a record for each own address and each epoch that needs one."""
+        if not self.port:
+            return
+        epochs = {epoch_of(now.wall_s), epoch_of(now.wall_s + limits.RELAY_RENEW_S)}
+        have = {(r.address.host, r.address.port, r.epoch) for r in self.mix.own}
+        for host in self._hosts:
+            for epoch in sorted(epochs):
+                wanted = (host, self.port, epoch)
+                if wanted not in have and wanted not in self._sought:
+                    self._sought.add(wanted)
+                    self._make_record(*wanted)
+
+    def _make_record(self, host: str, port: int, epoch: int) -> None:
+        secret = self._ports.chance.bytes(SEED_BYTES)
+        key = self._group.public_key(secret)
+        packed = packed_host(host)
+
+        def found(nonce: bytes, now: Now) -> None:
+            self._sought.discard((host, port, epoch))
+            raw = encode([RELAY_VERSION, epoch, key, packed, port, nonce])
+            record = decode_record(self._board, raw, self._group)
+            # One epoch more than it is meant for: clocks differ, and cells are under way.
+            self.mix.add_key(OwnKey(record, secret, (epoch + 2) * limits.RELAY_EPOCH_S))
+            self.relays.add_own(record)
+            self._tell(record, now)
+
+        work = relay_work(self._board, epoch, key, packed, port)
+        self._ports.find_work(self._board.id, work, found)
+
+    def on_records(self, link: Link, message: RelayRecords, now: Now) -> None:
+        """A peer tells of relays.
+
+        :raises Refused: where one of them is none.
+        """
+        for raw in message.records:
+            known = self.relays.get(record_id(self._board, raw))
+            record = known or decode_record(self._board, raw, self._group)
+            if not _is_worth(record, link):
+                continue
+            is_new = known is None and self.relays.add(record, now.wall_s, now.mono_ms)
+            if link.listening and _is_at(record, link.listening):
+                self.relays.on_link(link.number, record.id, link.listening)
+            if is_new:
+                self._tell(record, now, but=link)
+        self._arm()
+
+    def _tell(self, record: Record, now: Now, but: Link | None = None) -> None:
+        """Pass a record on to all peers, a moment later and together with others."""
+        for link in self._links.values():
+            if link is not but and _is_worth(record, link):
+                link.relaying.append(record.raw)
+                jitter_ms = self._ports.chance.below(limits.ANNOUNCE_JITTER_MS_MAX + 1)
+                self._ports.timers.set_earlier((Due.ANNOUNCE, link.number), now.mono_ms + jitter_ms)
+
+    def tell_due(self, link: Link) -> None:
+        """Send the records that have gathered for this peer."""
+        while link.relaying:
+            link.send(RelayRecords(link.relaying[: limits.RELAYS_ITEMS_MAX]))
+            del link.relaying[: limits.RELAYS_ITEMS_MAX]
+
+    def crowd(self, now: Now) -> list[str]:
+        """The addresses, other than this node's, at which nodes are that could have written what
+        this node writes, as far as it knows."""
+        return self.relays.hosts(now.mono_ms, now.wall_s)
+
+    def _set(self, due: Due, at_ms: int) -> None:
+        self._ports.timers.set((due, self._board.id), at_ms)
+
+
+def _plain(host: str) -> str:
+    """An address without its zone, IPv4 as such."""
+    return str(ip_address(packed_host(host)))
+
+
+def _is_at(record: Record, address: Address) -> bool:
+    return record.address == Address(_plain(address.host), address.port)
+
+
+def _is_loopback(host: str) -> bool:
+    return ip_address(packed_host(host)).is_loopback
+
+
+def _is_worth(record: Record, link: Link) -> bool:
+    """Whether its address can mean something here: one that means only "this machine" comes from a
+    node on this machine. (Link-local ones mean something on this segment: nobody counts who has not
+    answered there.)"""
+    if _is_loopback(record.address.host):
+        return _is_loopback(link.remote.host)
+    host = ip_address(record.address.host)
+    return host.is_link_local or is_worth_telling(record.address)
