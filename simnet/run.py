@@ -25,10 +25,12 @@ from random import Random
 from typing import Any, NamedTuple
 
 from protocol.entry import Entry
-from simnet import churn, estimators, trouble, workload
+from simnet import churn, trouble, workload
 from simnet.adversaries import ADVERSARIES, MakeHost
 from simnet.adversaries.observer import PassiveObserver
 from simnet.adversaries.spies import Spy
+from simnet.attacks.judge import judge
+from simnet.attacks.observer import observer_auc
 from simnet.checkers import Checkers
 from simnet.host import Host
 from simnet.measures import Recorder
@@ -294,14 +296,14 @@ def _measure(built: Built, recorder: Recorder) -> dict[str, Any]:
 
 def _attacks(built: Built, recorder: Recorder) -> list[dict[str, Any]]:
     """How often the spies name the author."""
-    return estimators.judge(built.world, recorder.author_of, built.spies) if built.spies else []
+    return judge(built.world, recorder.author_of, built.spies) if built.spies else []
 
 
 def _observed(built: Built) -> dict[str, Any] | None:
     """Whether the observer can tell who posts."""
     if built.observer is None:
         return None
-    return estimators.observer_auc(built.world, built.observer, built.posted)
+    return observer_auc(built.world, built.observer, built.posted)
 
 
 def _check(built: Built) -> dict[str, Any]:

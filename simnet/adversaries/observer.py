@@ -1,7 +1,7 @@
 """The global passive observer: sees when each packet is sent, by whom, to whom, and how long it is.
 
 It is in no node and has no key: the company's IT department with a port of each switch. What it
-can make of that is :func:`simnet.estimators.observer_auc`.
+can make of that is :func:`simnet.attacks.observer.observer_auc`.
 """
 
 from __future__ import annotations

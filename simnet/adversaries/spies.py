@@ -1,6 +1,6 @@
 """Spies: nodes that do all that an honest one does, and log which peer told them what and when.
 
-They collude: :mod:`simnet.estimators` pools the logs of all of them. That is the insider of
+They collude: :mod:`simnet.attacks` pools the logs of all of them. That is the insider of
 the threat model; it breaks no rule, so no peer can tell it from the others.
 """
 

@@ -24,8 +24,8 @@ from protocol.gossip import Gossip
 from protocol.inputs import Now
 from protocol.link import Link
 from protocol.messages import Address, Announce
-from simnet import estimators
 from simnet.adversaries.spies import Spy
+from simnet.attacks.judge import judge
 from simnet.faults import Faults
 from simnet.host import Host
 from simnet.strategies import STRATEGIES
@@ -100,7 +100,7 @@ def play(world: World, spies: list[Spy], decided: set[bytes]) -> dict[str, Any]:
         for spy in spies:
             decided.update(sighting.entry_id for sighting in spy.log[read[spy.number] :])
             read[spy.number] = len(spy.log)
-    return estimators.judge(world, truth, spies)[0]
+    return judge(world, truth, spies)[0]
 
 
 @pytest.mark.parametrize(
