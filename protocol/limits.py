@@ -129,9 +129,6 @@ DEFERRED_MAX = 4_096
 DEFERRED_MS = 600_000
 RECONCILE_AGAIN_MS_RANGE = (60_000, 120_000)
 RECONCILE_ROUNDS_MAX = 65_536
-#: An own entry that did not come back in a time drawn from here is handed to somebody else.
-REHAND_MS_RANGE = (5_000, 10_000)
-REHAND_DOUBLINGS_MAX = 6
 OUTBOX_MAX = 1_024
 EXPIRE_EVERY_MS = 600_000
 #: More than this waiting to be announced to one peer: it is told to reconcile instead.

@@ -21,7 +21,14 @@ from protocol.board import (
     encode_descriptor,
     encode_invite,
 )
-from protocol.crypto import is_signed, plain_hash, signing_public_key
+from protocol.cells import ROUTING_BYTES, Last, build_cell, unwrap_cell
+from protocol.crypto import (
+    CURVE25519,
+    exchange_public_key,
+    is_signed,
+    plain_hash,
+    signing_public_key,
+)
 from protocol.directory import presence_tag
 from protocol.entry import Entry, Kind, check_signature, decode_entry, payload_text
 from protocol.errors import Reason
@@ -41,13 +48,13 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     MessageKind,
     Nudge,
     Peers,
     Ping,
     Pong,
+    RelayRecords,
     Want,
     WireEntry,
     decode_message,
@@ -56,12 +63,16 @@ from protocol.messages import (
 )
 from protocol.noise import CipherState
 from protocol.persona import persona_name
+from protocol.pieces import loop_body
 from protocol.reconcile import Initiator, respond
+from protocol.relays import decode_record, is_timely
 from protocol.words import ANIMALS, COLOURS
 
 ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
 RULES = re.findall(r"\*\*\[([A-Z]-\d+)\]\*\*", SPEC)
+#: A rule where it is named.
+RULE = r"\b[BCDEFIKLMOPRSTXY]-\d+\b"
 WALL_S = 1_790_000_400
 HERE = Address("192.0.2.7", 4711)
 
@@ -118,7 +129,7 @@ def named_in_tests() -> set[str]:
     named = set()
     for path in (ROOT / "tests").rglob("*.py"):
         if path.name != Path(__file__).name:
-            named |= set(re.findall(r"\b[BCDEFILMOPRST]-\d+\b", path.read_text(encoding="utf-8")))
+            named |= set(re.findall(RULE, path.read_text(encoding="utf-8")))
     return named
 
 
@@ -131,7 +142,7 @@ def test_tests_name_no_rule_that_is_not_there() -> None:
 
 
 def test_text_refers_to_no_rule_that_is_not_there() -> None:
-    assert set(re.findall(r"\b[BCDEFILMOPRST]-\d+\b", SPEC)) == set(RULES)
+    assert set(re.findall(RULE, SPEC)) == set(RULES)
 
 
 # --- The tables -----------------------------------------------------------------------------------
@@ -212,7 +223,7 @@ def test_example_of_a_descriptor() -> None:
     descriptor = Descriptor("tea kitchen", secret=bytes(range(32)), work_bits=8)
     assert decode_descriptor(example("descriptor")) == descriptor
     assert encode_descriptor(descriptor) == example("descriptor")
-    keys = [BOARD.id, BOARD.tag, BOARD.link_psk, BOARD.discovery_key]
+    keys = [BOARD.id, BOARD.tag, BOARD.link_psk, BOARD.discovery_key, BOARD.cell_key]
     assert parts("board-keys") == keys
 
 
@@ -308,17 +319,40 @@ def test_example_of_each_message() -> None:
         Announce([(post.header.bucket, post.id)]),
         Want(7, [post.id]),
         Entries(7, True, [wire]),
-        Hand(wire),
         Peers([HERE]),
         Ping(),
         Pong(),
         Bye(Reason.LINK_LEAVING),
+        RelayRecords([example("relay")]),
     ]
     assert [kind_of(each) for each in expected] == list(MessageKind)
     for each in expected:
         name = kind_of(each).name.lower()
         assert decode_message(*message(name)) == each
         assert encode_message(kind_of(each), encode_body(each)) == example(f"message-{name}")
+
+
+def test_example_of_a_relay_record() -> None:
+    record = decode_record(BOARD, example("relay"), CURVE25519)
+    assert record.key == exchange_public_key(bytes([5]) * 32)
+    assert record.address == HERE and is_timely(record, WALL_S)
+    assert parts("relay-id") == [record.id]
+
+
+def test_example_of_a_cell() -> None:
+    """One relay: the record of the example, whose secret key is 32 bytes of 05."""
+    secret, relay = bytes([5]) * 32, decode_record(BOARD, example("relay"), CURVE25519)
+    draws = iter([bytes([6]) * 32, bytes([7]) * (ROUTING_BYTES - 1)])
+    cell = build_cell(BOARD, [relay.hop], loop_body(bytes(16)), lambda size: next(draws))
+    assert cell == example("cell")
+    opened = unwrap_cell(cell, secret, relay.key)
+    assert opened == Last(parts("cell-replay")[0], loop_body(bytes(16)))
+
+
+def test_table_of_paces_is_the_code_s() -> None:
+    listed = list(rows(section("The mix")))[1:]
+    told = [tuple(int(re.sub(r"\D", "", cell)) for cell in cells[1:]) for cells in listed]
+    assert told == list(zip(limits.PACE_EMIT_MS, limits.PACE_DELAY_MS, strict=True))
 
 
 def test_example_of_reconciling() -> None:
