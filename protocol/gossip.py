@@ -129,7 +129,8 @@ class Gossip:
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
         self._deferred: dict[bytes, int] = {}
         for entry in opened.outbox:
-            self.publishing.outbox.add(entry, now.mono_ms)
+            crowd_least = opened.held.get(entry.id, 0)
+            self.publishing.outbox.add(entry, now.mono_ms, crowd_least)
         for address in opened.addresses:
             self.directory.add([address], Source.REMEMBERED, now.mono_ms)
         self.expire(now)

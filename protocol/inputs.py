@@ -6,7 +6,8 @@ be told twice. ``docs/drivers.md`` walks through them in the order in which a dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from protocol.board import Board
@@ -31,6 +32,7 @@ class BoardOpened:
 
     :ivar keys: the index: the 40-byte keys (:mod:`protocol.index`) of all stored entries, sorted.
     :ivar outbox: own entries that have not come back from the network.
+    :ivar held: of those that wait for company, by id, how many nodes must be there.
     :ivar lacking: ids of stored entries whose payload is wanted and missing.
     :ivar addresses: where members were met, or are said to be; dialled with patience.
     """
@@ -40,6 +42,7 @@ class BoardOpened:
     outbox: tuple[Entry, ...] = ()
     lacking: tuple[bytes, ...] = ()
     addresses: tuple[Address, ...] = ()
+    held: Mapping[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +179,14 @@ class WorkFound:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """An own entry is durable in the outbox: get it out."""
+    """An own entry is durable in the outbox: get it out.
+
+    :ivar crowd_least: but not before so many nodes could have written it.
+    """
 
     board_id: bytes
     entry: Entry
+    crowd_least: int = 0
 
 
 @dataclass(frozen=True, slots=True)

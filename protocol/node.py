@@ -158,7 +158,7 @@ class Node:
         self._advertise()
 
     def _handle_publish(self, publish: inputs.Publish, now: Now) -> None:
-        self._board(publish.board_id).publishing.publish(publish.entry, now)
+        self._board(publish.board_id).publishing.publish(publish.entry, publish.crowd_least, now)
 
     def _handle_withdraw(self, withdraw: inputs.Withdraw, now: Now) -> None:
         self._board(withdraw.board_id).publishing.take_back(withdraw.id)

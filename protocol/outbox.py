@@ -14,15 +14,20 @@ from protocol import limits
 from protocol.chance import Chance
 from protocol.entry import Entry
 
+#: How often an entry that waits for company looks whether it is there.
+_CROWD_AGAIN_MS = 5_000
+
 
 @dataclass(slots=True)
 class _Waiting:
     """:ivar due_ms: when it is to be put into cells (again); None while its cells wait.
+    :ivar crowd_least: it waits until so many nodes could have written it.
     :ivar tries: how many times its cells have left.
     """
 
     entry: Entry
     due_ms: int | None
+    crowd_least: int
     tries: int = 0
 
 
@@ -43,10 +48,10 @@ class Outbox:
     def __contains__(self, identifier: bytes) -> bool:
         return identifier in self._waiting
 
-    def add(self, entry: Entry, now_ms: int) -> None:
+    def add(self, entry: Entry, now_ms: int, crowd_least: int = 0) -> None:
         """An own entry is durable in the driver's outbox. One too many goes out after a restart."""
         if entry.id not in self._waiting and len(self._waiting) < limits.OUTBOX_MAX:
-            self._waiting[entry.id] = _Waiting(entry, now_ms)
+            self._waiting[entry.id] = _Waiting(entry, now_ms, crowd_least)
 
     def take_back(self, identifier: bytes) -> bool:
         """Whether this entry, which is stored now or was withdrawn, was one of ours on its way."""
@@ -59,11 +64,18 @@ class Outbox:
         ]:
             del self._waiting[identifier]
 
-    def take_due(self, now_ms: int) -> list[Entry]:
-        """What to put into cells now; each is due again only some time after :meth:`on_sent`."""
+    def take_due(self, now_ms: int, crowd: int) -> list[Entry]:
+        """What to put into cells now; each is due again only some time after :meth:`on_sent`.
+
+        :param crowd: how many nodes could have written what leaves now.
+        """
         due = []
         for waiting in self._waiting.values():
-            if waiting.due_ms is not None and waiting.due_ms <= now_ms:
+            if waiting.due_ms is None or waiting.due_ms > now_ms:
+                continue
+            if waiting.crowd_least > crowd:
+                waiting.due_ms = now_ms + _CROWD_AGAIN_MS
+            else:
                 waiting.due_ms = None
                 due.append(waiting.entry)
         return due

@@ -85,10 +85,10 @@ class Publishing:
 
     # --- Own entries ------------------------------------------------------------------------------
 
-    def publish(self, entry: Entry, now: Now) -> None:
+    def publish(self, entry: Entry, crowd_least: int, now: Now) -> None:
         """An own entry is durable in the driver's outbox. Nothing leaves for it now: its cells go
         in place of cover that would have left anyway."""
-        self.outbox.add(entry, now.mono_ms)
+        self.outbox.add(entry, now.mono_ms, crowd_least)
         self.run(now)
 
     def take_back(self, entry_id: bytes) -> bool:
@@ -101,7 +101,7 @@ class Publishing:
     def run(self, now: Now) -> None:
         """Do what is due."""
         if len(self.relays):
-            for entry in self.outbox.take_due(now.mono_ms):
+            for entry in self.outbox.take_due(now.mono_ms, len(self.crowd(now)) + 1):
                 wire = WireEntry(entry.raw, entry.signature, entry.payload)
                 if not self.mix.queue(entry.id, wire, now):
                     self.outbox.on_sent(entry.id, now.mono_ms)  # nobody is there: again later

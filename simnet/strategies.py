@@ -66,7 +66,7 @@ class Unmixed(Publishing):
 
     def run(self, now: Now) -> None:
         """Let what is due leave; again later where it has not come back."""
-        for entry in self.outbox.take_due(now.mono_ms):
+        for entry in self.outbox.take_due(now.mono_ms, 1):
             self.board_machine.leave(entry, now)
             self.outbox.on_sent(entry.id, now.mono_ms)
         dues = [self.outbox.next_ms(), self.board_machine.run_due(now)]
