@@ -51,6 +51,7 @@ from protocol.board import (
     LOBBY,
     Board,
     Descriptor,
+    Pace,
     decode_invite,
     encode_descriptor,
     private_descriptor,
@@ -102,6 +103,14 @@ def _add_board(writer: Writer, descriptor: Descriptor, addresses: tuple[str, ...
     board = Board.of(descriptor)
     writer.add_board(encode_descriptor(descriptor), board.id, addresses)
     return board
+
+
+def _pace(name: str) -> Pace:
+    try:
+        return Pace[name.upper()]
+    except KeyError:
+        known = ", ".join(pace.name.lower() for pace in Pace)
+        raise UserError(f"no such pace: {name}; there are {known}") from None
 
 
 class Actions:
@@ -156,9 +165,14 @@ class Actions:
         is_open: bool = False,
         retention_days: int | None = None,
         work_bits: int | None = None,
+        pace: str | None = None,
     ) -> Record:
         """Makes a board and answers its invite."""
-        policy = {"retention_days": retention_days, "work_bits": work_bits}
+        policy = {
+            "retention_days": retention_days,
+            "work_bits": work_bits,
+            "pace": _pace(pace) if pace else None,
+        }
         given = {key: value for key, value in policy.items() if value is not None}
         try:
             descriptor = (

@@ -32,9 +32,19 @@ from p2pboard.reading import invite_to, list_boards
 @click.option("--open", "is_open", is_flag=True, help="Whoever knows name and policy is in.")
 @click.option("--retention-days", type=int, metavar="N", help="Entries are deleted after N days.")
 @click.option("--work-bits", type=int, metavar="N", help="What a post costs: 2^N hashes.")
+@click.option(
+    "--pace",
+    type=click.Choice(["brisk", "normal", "calm"]),
+    help="How long posts mix with those of others: some 2, 5 or 15 seconds. Calm hides best.",
+)
 @json_option
 def create(
-    name: str, is_open: bool, retention_days: int | None, work_bits: int | None, as_json: bool
+    name: str,
+    is_open: bool,
+    retention_days: int | None,
+    work_bits: int | None,
+    pace: str | None,
+    as_json: bool,
 ) -> None:
     """Make a board, and print the invite link for the others.
 
@@ -42,7 +52,12 @@ def create(
     A board's policy can't be changed later.
     """
     record = perform(
-        "create", name=name, is_open=is_open, retention_days=retention_days, work_bits=work_bits
+        "create",
+        name=name,
+        is_open=is_open,
+        retention_days=retention_days,
+        work_bits=work_bits,
+        pace=pace,
     )
     _print_invite(record, as_json)
 
