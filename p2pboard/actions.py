@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
 
@@ -26,6 +25,7 @@ import trio
 from p2pboard.errors import Failure, UserError
 from p2pboard.following import Followers, Send, Source
 from p2pboard.home import Home
+from p2pboard.mining import find_nonce
 from p2pboard.reading import (
     BOARD_ID_DIGITS,
     Record,
@@ -62,8 +62,6 @@ from protocol.errors import Reason, Refused
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
 
 _BEGUN = "begun"
-#: A slice of the work loop: some tens of milliseconds, so that cancelling is prompt.
-_TRIES_A_SLICE = 50_000
 
 
 class Driver(Source, Protocol):
@@ -275,7 +273,7 @@ class Actions:
         return Persona.fresh(self._random_bytes, thread)
 
     async def _sign(self, draft: Draft, persona: Persona) -> Entry:
-        nonce = await _mine(draft, int.from_bytes(self._random_bytes(8), "big"))
+        nonce = await find_nonce(draft.work, int.from_bytes(self._random_bytes(8), "big"))
         return draft.sign(persona, nonce)
 
     async def _publish(self, board: Board, persona: Persona, is_fresh: bool, entry: Entry) -> None:
@@ -463,14 +461,6 @@ def _why_no_invite(refused: Refused) -> str:
     }
     broken = "the link is not what p2pboard makes: ask for a new one"
     return reasons.get(refused.reason, f"{broken} ({refused.reason.slug})")
-
-
-async def _mine(draft: Draft, start: int) -> bytes:
-    while True:
-        nonce = await trio.to_thread.run_sync(partial(draft.mine, start, _TRIES_A_SLICE))
-        if nonce is not None:
-            return nonce
-        start += _TRIES_A_SLICE
 
 
 def _post_to_answer(reader: Reader, board: Board, prefix: str) -> Entry:

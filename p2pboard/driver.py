@@ -2,8 +2,9 @@
 and clock, and carries out what the core answers, in order.
 
 Everything here runs on one trio thread, so ``feed`` needs no lock. What blocks is elsewhere:
-signatures on worker threads, the database behind :mod:`p2pboard.store.worker`, mDNS on zeroconf's
-thread. An effect that takes long is only begun in order; its answer is fed when it is there.
+signatures and proofs of work on worker threads, the database behind
+:mod:`p2pboard.store.worker`, mDNS on zeroconf's thread. An effect that takes long is only begun in
+order; its answer is fed when it is there.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Any
 import trio
 
 from p2pboard import transport
+from p2pboard.datagrams import Datagrams, open_port
 from p2pboard.discovery import Discovery
 from p2pboard.errors import StoreError
+from p2pboard.mining import find_nonce
 from p2pboard.store.reader import Reader, UnknownBoard
 from p2pboard.store.worker import StoreWorker
 from p2pboard.store.writer import Writer
@@ -33,6 +36,8 @@ from protocol.node import Node
 
 #: Batches of signatures checked at the same time: libsodium lets go of the interpreter meanwhile.
 _VERIFIERS = 2
+#: Searches for a nonce at the same time. They hold the interpreter, and nobody waits for them.
+_SEARCHERS = 1
 #: Events that wait for one subscriber; more, and it is told that it has missed some.
 _EVENTS_QUEUED_MAX = 1024
 #: How long a link may take to send its last words.
@@ -51,9 +56,11 @@ class Driver:
     """One running node.
 
     :ivar store: the database behind its worker.
+    :ivar datagrams: its UDP sockets; whoever opened it closes them.
     :param nursery: where the node's tasks run; cancel it to stop.
     :param listening: where the node accepts connections, None where it does not.
     :param log: called with one line for a person; never told content or peers' addresses.
+    :param datagrams: its UDP sockets on the same port; None where it does not listen.
     """
 
     def __init__(
@@ -62,8 +69,10 @@ class Driver:
         nursery: trio.Nursery,
         listening: Address | None = None,
         log: Log = lambda line: None,
+        datagrams: Datagrams | None = None,
     ) -> None:
         self.store = store
+        self.datagrams = datagrams or Datagrams()
         self.discovery: Discovery | None = None
         self._nursery = nursery
         self._listening = listening
@@ -81,6 +90,7 @@ class Driver:
         self._armed_ms: int | None = None
         self._rearm = trio.Event()
         self._verifiers = trio.CapacityLimiter(_VERIFIERS)
+        self._searchers = trio.CapacityLimiter(_SEARCHERS)
         self._subscribers: dict[trio.MemorySendChannel[Any], None] = {}
 
     # --- What the application uses ----------------------------------------------------------------
@@ -203,8 +213,12 @@ class Driver:
                 connection = self._connections.get(effect.link)
                 if connection is not None:
                     connection.outgoing.send(effect.data)
+            case effects.SendDatagram():
+                self.datagrams.send(effect.address, effect.data)
             case effects.Verify():
                 self._nursery.start_soon(self._verify, effect)
+            case effects.FindWork():
+                self._nursery.start_soon(self._find_work, effect)
             case effects.Store():
                 self._begin_storing(effect)
             case effects.Load():
@@ -239,6 +253,11 @@ class Driver:
         )
         self.feed(inputs.Verified(effect.token, is_valid))
 
+    async def _find_work(self, effect: effects.FindWork) -> None:
+        async with self._searchers:
+            nonce = await find_nonce(effect.work, secrets.randbits(64))
+        self.feed(inputs.WorkFound(effect.token, nonce))
+
     def _begin_storing(self, effect: effects.Store) -> None:
         def done(outcome: Any) -> None:
             if isinstance(outcome, Exception):
@@ -267,6 +286,14 @@ class Driver:
             self._log(f"could not read entries: {error}")
             covered, entries = len(effect.ids), []
         self.feed(inputs.Loaded(effect.token, covered, tuple(entries)))
+
+    # --- Datagrams --------------------------------------------------------------------------------
+
+    async def receive_datagrams(self) -> None:
+        """Feed what comes to the port that the node listens on, for ever."""
+        await self.datagrams.receive_forever(
+            lambda remote, data: self.feed(inputs.DatagramReceived(remote, data))
+        )
 
     # --- Connections ------------------------------------------------------------------------------
 
@@ -409,18 +436,20 @@ async def open_driver(
 ) -> AsyncIterator[Driver]:
     """A node on all boards of the store, running until the block is left.
 
-    :param listen: where to accept connections; None: every interface, a new port at each start.
+    :param listen: where to accept connections and datagrams; None: every interface, a new port at
+        each start.
     :param peers: HOST:PORT of other nodes, by name or address.
     :raises Failure: where that address can't be listened on.
     """
     async with AsyncExitStack() as stack:
-        listeners = await transport.open_listeners(listen)
+        listeners, datagrams = await open_port(listen)
+        stack.callback(datagrams.close)
         for listener in listeners:
             await stack.enter_async_context(listener)
         port = transport.port_of(listeners)
         listening = Address(listen.host if listen else "0.0.0.0", port)
         nursery = await stack.enter_async_context(trio.open_nursery())
-        driver = Driver(store, nursery, listening, log)
+        driver = Driver(store, nursery, listening, log, datagrams)
         if mdns:
             driver.discovery = Discovery(port, driver.feed, log)
             nursery.start_soon(driver.discovery.run)
@@ -429,6 +458,7 @@ async def open_driver(
         driver.feed(inputs.ListeningOn(port))
         for listener in listeners:
             nursery.start_soon(transport.accept_forever, listener, driver.accept)
+        nursery.start_soon(driver.receive_datagrams)
         nursery.start_soon(driver.keep_time)
         for peer in peers:
             nursery.start_soon(driver.resolve_peer, peer.host, peer.port)

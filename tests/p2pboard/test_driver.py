@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,17 +16,20 @@ import trio.testing
 from p2pboard import driver as module
 from p2pboard.driver import Driver, Missed, open_driver
 from p2pboard.errors import Failure, StoreError
+from p2pboard.mining import find_nonce
 from p2pboard.rules import Rule
 from p2pboard.store.reader import Reader, UnknownBoard
 from p2pboard.store.worker import StoreWorker, open_store
 from p2pboard.store.writer import Writer
 from protocol import effects, inputs
 from protocol.board import Board, encode_descriptor
+from protocol.crypto import keyed_hash
 from protocol.effects import CameBack, EntriesArrived, LinkDown, LinkUp
 from protocol.entry import Entry
 from protocol.errors import Reason
 from protocol.inputs import Input, Now
 from protocol.messages import Address
+from protocol.work import Work, work_of
 from tests.p2pboard.making import (
     Author,
     add_board,
@@ -346,6 +350,91 @@ async def test_signatures_are_checked_in_order(bench: Bench) -> None:
     bench.ask(effects.Verify(4, (good[0], bad, good[2])))
     await settled(lambda: bench.core.fed_of(inputs.Verified))
     assert bench.core.fed_of(inputs.Verified) == [inputs.Verified(4, (True, False, True))]
+
+
+LABEL = b"p2pb test"
+
+
+async def test_work_is_found_and_answered(bench: Bench) -> None:
+    bench.ask(effects.FindWork(6, Work(LABEL, bytes(32), b"prefix", 8)))
+    await settled(lambda: bench.core.fed_of(inputs.WorkFound))
+    (found,) = bench.core.fed_of(inputs.WorkFound)
+    assert found.token == 6
+    assert work_of(keyed_hash(LABEL, bytes(32), b"prefix" + found.nonce)) >= 8
+
+
+async def test_one_search_runs_at_a_time_and_the_others_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Work] = []
+    go_on = trio.Event()
+
+    async def find_nonce(work: Work, start: int) -> bytes:
+        assert 0 <= start < 1 << 64
+        begun.append(work)
+        await go_on.wait()
+        return bytes(8)
+
+    monkeypatch.setattr(module, "find_nonce", find_nonce)
+    works = [Work(LABEL, b"", bytes([n]), 8) for n in range(3)]
+    bench.ask(*(effects.FindWork(n, work) for n, work in enumerate(works)))
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(begun) == 1
+    go_on.set()
+    await settled(lambda: len(bench.core.fed_of(inputs.WorkFound)) == 3)
+    assert len(begun) == 3
+
+
+async def test_a_search_ends_with_the_node() -> None:
+    with trio.fail_after(20), trio.move_on_after(0.05) as running:
+        await find_nonce(Work(LABEL, b"", b"", 200), 0)  # will not be found
+    assert running.cancelled_caught
+
+
+# --- Datagrams ------------------------------------------------------------------------------------
+
+
+async def test_datagrams_are_fed_and_sent_from_the_port_that_tcp_listens_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = FakeCore()
+    monkeypatch.setattr(module, "Node", lambda _: core)
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
+        await other.bind(("127.0.0.1", 0))
+        address = Address(*other.getsockname())
+        async with running(tmp_path / "a") as node:
+            (told,) = core.fed_of(inputs.ListeningOn)
+            assert told.port == node.address.port
+            await other.sendto(b"question", node.address)
+            await settled(lambda: core.fed_of(inputs.DatagramReceived))
+            assert core.fed_of(inputs.DatagramReceived) == [
+                inputs.DatagramReceived(address, b"question")
+            ]
+            core.answers.append([effects.SendDatagram(address, b"answer")])
+            node.driver.feed(inputs.Tick())
+            with trio.fail_after(10):
+                assert await other.recvfrom(100) == (b"answer", tuple(node.address))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(node.address)  # it has let go of the port
+
+
+async def test_who_does_not_listen_sends_datagrams_all_the_same(bench: Bench) -> None:
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
+        await other.bind(("127.0.0.1", 0))
+        bench.ask(effects.SendDatagram(Address(*other.getsockname()), b"cell"))
+        with trio.fail_after(10):
+            assert (await other.recvfrom(100))[0] == b"cell"
+    bench.driver.datagrams.close()
+
+
+async def test_a_port_that_udp_has_not_is_a_failure(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = Address(*taken.getsockname())
+        async with open_store(tmp_path / "a") as store:
+            with pytest.raises(Failure, match="UDP"):
+                async with open_driver(store, address, mdns=False):
+                    pass
 
 
 # --- Time -----------------------------------------------------------------------------------------
