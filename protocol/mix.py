@@ -211,22 +211,19 @@ class Mix:
     # --- Loops ------------------------------------------------------------------------------------
 
     def _loop(self, now: Now) -> tuple[list[Record], bytes]:
-        """A test cell, through somebody who has not answered yet if there is one."""
+        """A test cell: there and back, through one that has not answered (or not the last time), so
+        that it is clear who has; or a path like that of other cells."""
         clocks = (now.mono_ms, now.wall_s)
-        doubtful = self._relays.doubtful(*clocks)
-        if doubtful is None:
-            through = self._relays.choose(limits.PATH_RELAYS - 1, *clocks)
+        self._count_lost(now)
+        doubtful = self._relays.doubtful(*clocks) if self._chance.below(2) else None
+        if doubtful is not None:
+            through = [doubtful]
         else:
-            others = self._relays.choose(
-                limits.PATH_RELAYS - 2, *clocks, but=[doubtful.address.host]
-            )
-            through = self._chance.shuffled([doubtful, *others])
+            through = self._relays.choose(limits.PATH_RELAYS - 1, *clocks)
         if not through:
             return [], b""
-        self._count_lost(now)
         token = self._chance.bytes(TOKEN_BYTES)
         if len(self._loops) < limits.LOOPS_REMEMBERED_MAX:
-            # Loops through the doubtful say nothing of whether somebody drops our cells.
             lost_ms = now.mono_ms + limits.LOOP_PATIENCE_DELAYS * self._delay_ms
             self._loops[token] = _Loop(lost_ms, tuple(record.id for record in through))
         home = self._chance.one_of([key.record for key in self._keys])
@@ -244,6 +241,7 @@ class Mix:
             # One that nobody has answered for may not exist: that says nothing of the others.
             if all(self._relays.is_alive(identifier, now.mono_ms) for identifier in through):
                 self._outcomes.append(False)
+            self._relays.on_lost(through)
 
     def loops(self) -> tuple[int, int]:
         """Of the last test cells through relays that are alive: how many came home, how many were

@@ -6,9 +6,13 @@ nothing joins those of two epochs but the address, and nothing joins them to a p
 
 Anybody can make a record, also one with somebody else's address. So a record counts as *alive*
 only once its owner has answered for it: on a link that leads to that very address, or by a test
-cell that came home through it. Paths are drawn among the living, uniformly by address, so that many
-records for one address are as good as one, and a flood of invented ones costs its author work and
-everybody else a few test cells.
+cell that came home through it. When a test cell through it gets lost, it is *doubted* until another
+comes home. Paths are drawn among the living, uniformly by address, so that many records for one
+address are as good as one, and a flood of invented ones costs its author work and everybody else a
+few test cells.
+
+Doubts go so far and no further: once most addresses are doubted, it is not they who fail but the
+network around this node, and whoever lets it see only a few chosen relays shall gain nothing by it.
 """
 
 from __future__ import annotations
@@ -116,7 +120,7 @@ class _Choices(NamedTuple):
     """What is drawn from, put together at some moment.
 
     :ivar alive: by host, the records that may be used; :ivar hosts: its keys.
-    :ivar doubtful: records that nobody has answered for.
+    :ivar doubtful: records that nobody has answered for, or not the last time.
     """
 
     until_ms: int
@@ -136,6 +140,7 @@ class Relays:
         self._own: set[bytes] = set()
         self._alive_until_ms: dict[bytes, int] = {}
         self._linked: dict[bytes, tuple[int, Address]] = {}
+        self._doubted: set[bytes] = set()
         self._choices: _Choices | None = None
 
     def __len__(self) -> int:
@@ -169,6 +174,7 @@ class Relays:
         self._own.discard(identifier)
         self._linked.pop(identifier, None)
         self._alive_until_ms.pop(identifier, None)
+        self._doubted.discard(identifier)
         self._choices = None
 
     def expire(self, wall_s: int) -> None:
@@ -214,9 +220,20 @@ class Relays:
                 if not self.is_alive(identifier, now_ms):
                     self._choices = None
                 self._alive_until_ms[identifier] = now_ms + limits.RELAY_ALIVE_MS
+                self._doubted.discard(identifier)
+
+    def on_lost(self, identifiers: Iterable[bytes]) -> None:
+        """A test cell through these has not come home: one of them may be to blame."""
+        for identifier in identifiers:
+            if identifier in self._records:
+                self._doubted.add(identifier)
+                self._choices = None
 
     def is_alive(self, identifier: bytes, now_ms: int) -> bool:
-        """Whether somebody has answered for it not long ago."""
+        """Whether somebody has answered for it not long ago, and the last time."""
+        return identifier not in self._doubted and self._has_answered(identifier, now_ms)
+
+    def _has_answered(self, identifier: bytes, now_ms: int) -> bool:
         return identifier in self._linked or self._alive_until_ms.get(identifier, 0) > now_ms
 
     def hosts(self, now_ms: int, wall_s: int) -> list[str]:
@@ -245,7 +262,7 @@ class Relays:
         return [self._chance.one_of(choices.alive[host]) for host in picked]
 
     def doubtful(self, now_ms: int, wall_s: int) -> Record | None:
-        """One that nobody has answered for, to send a test cell through."""
+        """One that is known and not alive, to send a test cell through."""
         choices = self._current(now_ms, wall_s)
         return self._chance.one_of(choices.doubtful) if choices.doubtful else None
 
@@ -255,10 +272,14 @@ class Relays:
         return self._choices
 
     def _put_together(self, now_ms: int, wall_s: int) -> _Choices:
+        epoch = epoch_of(wall_s)
         others = [r for r in self._records.values() if r.id not in self._own]
-        alive = [r for r in others if self.is_alive(r.id, now_ms)]
         doubtful = [r for r in others if not self.is_alive(r.id, now_ms)]
-        by_host = _by_host(alive or doubtful, epoch_of(wall_s))
+        answered = _by_host([r for r in others if self._has_answered(r.id, now_ms)], epoch)
+        alive = _by_host([r for r in others if self.is_alive(r.id, now_ms)], epoch)
+        if 2 * len(alive) < len(answered):
+            alive = answered  # it is the network
+        by_host = alive or _by_host(others, epoch)
         return _Choices(now_ms + _CHOICES_MS, by_host, list(by_host), doubtful)
 
 

@@ -73,7 +73,7 @@ def _what_next(done: Done, board: str) -> str:
     board_id = shown_board_id(query(find_board, board).id)
     if not any(on["peers"] for on in status["boards"] if on["board_id"] == board_id):
         return "waits in the outbox: the node sends it out as soon as it has a peer there"
-    return "has been sent out: it is shown like any other once it has come back"
+    return "goes out among the cells of everybody: it is shown once it has come back"
 
 
 def _text_of(text: str | None) -> str:

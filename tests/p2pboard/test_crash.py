@@ -20,7 +20,9 @@ from p2pboard.home import Home
 ROUNDS = 30
 BOARD = "crash"
 STARTED_SECONDS_MAX = 30
-CONVERGED_SECONDS_MAX = 60
+CONVERGED_SECONDS_MAX = 150
+#: Between two posts of one node: cells leave at the board's pace, some two a second at the most.
+PAUSE_SECONDS = 0.2
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -76,6 +78,7 @@ async def post_until_killed(node: RunningNode, acknowledged: list[str]) -> None:
     with suppress(local.NoNode, Failure, OSError):
         while True:
             acknowledged.append(await node.post(f"post {len(acknowledged)}"))
+            await trio.sleep(PAUSE_SECONDS)
 
 
 def stored_ids(home: Path) -> set[str]:
@@ -93,7 +96,7 @@ async def test_what_a_killed_node_acknowledged_is_kept_and_sync_goes_on(tmp_path
     chance = random.Random(seed)
     print(f"seed {seed}")
     busy, peer = RunningNode(tmp_path / "busy"), RunningNode(tmp_path / "peer")
-    link = run(busy.home, "create", BOARD, "--work-bits", "0").split()[-1]
+    link = run(busy.home, "create", BOARD, "--work-bits", "0", "--pace", "brisk").split()[-1]
     run(peer.home, "join", link)
     address = await peer.start()
     acknowledged: dict[str, list[str]] = {"busy": [], "peer": []}
@@ -114,7 +117,7 @@ async def test_what_a_killed_node_acknowledged_is_kept_and_sync_goes_on(tmp_path
                 node.kill()
     for node in (busy, peer):
         check_integrity(node.home)
-    assert len(acknowledged["busy"]) > ROUNDS, "the node was hardly busy"
+    assert len(acknowledged["busy"]) > ROUNDS / 2, "the node was hardly busy"
 
 
 async def converge(nodes: list[RunningNode], expected: set[str]) -> None:
