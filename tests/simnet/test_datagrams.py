@@ -138,6 +138,8 @@ def test_hosts_that_are_apart_get_nothing_from_each_other_not_even_later() -> No
     world.network.split([one], [other])
     one.send(other.address, b"apart")
     world.network.heal()
+    world.run(1)
+    assert other.got == []
     one.send(other.address, b"cut on the way")
     world.run(0.005)
     world.network.block(one, other)
