@@ -1,13 +1,15 @@
-"""Virtual connections: ordered streams of bytes that take time, queue, are cut anew, and may break.
+"""Virtual connections: ordered streams of bytes that take time, queue, are cut anew, and may break;
+and datagrams, which may be lost, overtaken and doubled.
 
 What a way is like comes from the topology, what goes wrong from the world's faults. A piece of a
 stream that is lost is sent again, so loss shows as delay, of it and of all behind it; where no
-way is left for some seconds, the connection breaks.
+way is left for some seconds, the connection breaks. A datagram that is lost is lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,22 +28,52 @@ RESEND_US = 200_000
 #: What a receiver that does not read takes in all the same, for each connection: the buffers of
 #: both systems. Guess (Linux's begin at some 85 KB and grow).
 UNREAD_BYTES_MAX = 128 * 1024
+#: Datagrams that wait for a receiver that does not read; more are lost. Linux has 212,992 bytes for
+#: a socket (net.core.rmem_default), and counts some 2.3 KB for a datagram of a full frame.
+UNREAD_DATAGRAMS_MAX = 90
+#: What IPv4 and UDP add to a datagram (RFC 791, RFC 768).
+DATAGRAM_HEADERS_BYTES = 20 + 8
+#: The port that dials come from; one for all, because nobody tells connections apart by it.
+DIALLING_PORT = 50_000
+#: Where a datagram goes to whose address nobody listens at.
+NOBODY = -1
 #: A dial that meets silence fails after this.
 DIAL_SILENCE_US = 8_000_000
 
 
 class Packet(NamedTuple):
-    """What somebody sees who sees every packet: when, from whom, to whom, how long. Not what."""
+    """What somebody sees who sees every packet: when, from whom, to whom, how long. Not what.
+
+    :ivar destination: :data:`NOBODY` for a datagram that nobody listens for.
+    :ivar bytes: of a stream, its own alone; of a datagram, with the headers of IP and UDP.
+    """
 
     at_us: int
     source: int
     destination: int
     bytes: int
+    is_datagram: bool = False
 
+
+class Datagram(NamedTuple):
+    """What a recorder is told in the place of a connection.
+
+    :ivar receiver: None where nobody listens.
+    :ivar source: the address that it says it comes from.
+    """
+
+    sender: Host
+    receiver: Host | None
+    source: Address
+    destination: Address
+
+
+_NO_LISTENER = (None, 0)
 
 Observer = Callable[[Packet], None]
-#: What somebody gets who records packets whole: the connection, the sending side, the bytes.
-Recording = Callable[["Connection", int, bytes], None]
+#: What somebody gets who records packets whole: the connection, the sending side, the bytes; or the
+#: datagram's addresses, 0, and its bytes without headers.
+Recording = Callable[["Connection | Datagram", int, bytes], None]
 
 
 class Connection:
@@ -70,10 +102,11 @@ class Network:
     """Carries bytes between hosts, unless they are apart.
 
     :ivar observers: told of each packet as it is sent.
-    :ivar wiretaps: given each piece of bytes as it is sent.
+    :ivar wiretaps: given each piece of bytes, and each datagram, as it is sent.
     :ivar sent_bytes: by host number, what each has sent.
     :ivar received_bytes: by host number, what has reached each.
-    :ivar pieces: pieces carried in all.
+    :ivar pieces: pieces of streams carried in all.
+    :ivar datagrams: datagrams carried in all.
     """
 
     def __init__(self, world: World) -> None:
@@ -82,9 +115,10 @@ class Network:
         self.sent_bytes: dict[int, int] = {}
         self.received_bytes: dict[int, int] = {}
         self.pieces = 0
+        self.datagrams = 0
         self._world = world
         self._random = world.random("network")
-        self._listeners: dict[Address, tuple[Host, int]] = {}
+        self._listeners: dict[Address, tuple[Host | None, int]] = {}
         self._groups: dict[int, int] = {}
         self._blocked: set[tuple[int, int]] = set()
         self._connections: dict[int, Connection] = {}
@@ -93,6 +127,7 @@ class Network:
         self._uplink_free_us: dict[int, int] = {}
         self._unread: dict[int, list[tuple[Connection, int, bytes, bool]]] = {}
         self._unread_bytes: dict[int, int] = {}
+        self._unread_datagrams: dict[int, list[tuple[Host, Address, bytes]]] = {}
 
     @property
     def carried_bytes(self) -> int:
@@ -161,7 +196,7 @@ class Network:
     def dial(self, caller: Host, address: Address, board_id: bytes) -> None:
         """Connect, or let the caller know that nobody answers."""
         boot = caller.boot
-        callee, segment = self._listeners.get(address, (None, 0))
+        callee, segment = self._listeners.get(address, _NO_LISTENER)
         if callee is caller:
             # A host on two segments may be told its own other address. A connection here has one
             # number for both ends, so there is none to oneself: nobody answers.
@@ -189,8 +224,9 @@ class Network:
             for end in connection.ends:
                 self._of_host.setdefault(end.number, {})[connection.number] = connection
             self._world.note("open", connection.number, caller.number, callee.number)
-            callee.accepted(connection, caller.source_address(), address)
-            caller.dialled(connection, address, board_id)
+            source = Address(caller.address_on(segment).host, DIALLING_PORT)
+            callee.accepted(connection, source, address)
+            caller.dialled(connection, address, source, board_id)
 
         self._world.after(2 * self._delay_us(way), arrive)
 
@@ -266,6 +302,66 @@ class Network:
             self._world.note("repeat", connection.number, side, len(piece))
             connection.ends[1 - side].received(connection, piece)
 
+    # --- Datagrams --------------------------------------------------------------------------------
+
+    def send_datagram(
+        self, sender: Host, source: Address | None, destination: Address, data: bytes
+    ) -> None:
+        """Deliver once, later, or never: nothing is sent again, and nothing keeps an order.
+
+        :param source: where it says that it comes from; None: from where the sender listens.
+        """
+        world, topology = self._world, self._world.topology
+        receiver, segment = self._listeners.get(destination, _NO_LISTENER)
+        if receiver is sender:  # which is on no wire
+            world.after(0, partial(sender.got_datagram, destination, data))
+            return
+        way: LinkClass | None = topology.inside
+        if receiver is not None:
+            way = topology.way(sender.number, receiver.number, segment)
+        if way is None:
+            return  # the sender's system knows no way there
+        source = source or sender.address_on(segment)
+        size = len(data) + DATAGRAM_HEADERS_BYTES
+        self.sent_bytes[sender.number] = self.sent_bytes.get(sender.number, 0) + size
+        if self.observers:
+            number = NOBODY if receiver is None else receiver.number
+            packet = Packet(world.now_us, sender.number, number, size, True)
+            for observer in self.observers:
+                observer(packet)
+        for record in self.wiretaps:
+            record(Datagram(sender, receiver, source, destination), 0, data)
+        left_us = self._leaves_us(sender, way, size)
+        if receiver is None or not self._passes(sender, receiver):
+            return
+        if way.loss and self._random.random() < way.loss:
+            return
+        repeat = world.faults.repeat
+        for _ in range(2 if repeat and self._random.random() < repeat else 1):
+            world.after(
+                left_us + self._delay_us(way) - world.now_us,
+                partial(self._deliver_datagram, sender, receiver, source, destination, data),
+            )
+
+    def _deliver_datagram(
+        self, sender: Host, receiver: Host, source: Address, destination: Address, data: bytes
+    ) -> None:
+        number = receiver.number
+        listener, _ = self._listeners.get(destination, _NO_LISTENER)
+        if listener is not receiver or not self._passes(sender, receiver):
+            return  # gone, or cut off, while it was on the way
+        self.datagrams += 1
+        self.received_bytes[number] = (
+            self.received_bytes.get(number, 0) + len(data) + DATAGRAM_HEADERS_BYTES
+        )
+        if number in self._unread:
+            waiting = self._unread_datagrams.setdefault(number, [])
+            if len(waiting) < UNREAD_DATAGRAMS_MAX:
+                waiting.append((sender, source, data))
+            return
+        self._world.note("datagram", sender.number, number, len(data))
+        receiver.got_datagram(source, data)
+
     # --- Slow readers -----------------------------------------------------------------------------
 
     def stop_reading(self, host: Host) -> None:
@@ -282,6 +378,9 @@ class Network:
                 host.received(connection, piece)
                 if not has_left:
                     connection.ends[side].sent(connection, len(piece))
+        for sender, source, data in self._unread_datagrams.pop(host.number, []):
+            self._world.note("datagram", sender.number, host.number, len(data))
+            host.got_datagram(source, data)
 
     def _leave_unread(self, connection: Connection, side: int, piece: bytes) -> None:
         waiting = self._unread_bytes.get(connection.number, 0) + len(piece)
@@ -307,6 +406,7 @@ class Network:
     def host_died(self, host: Host) -> None:
         """Its sockets go with it."""
         self.unlisten(host)
+        self._unread_datagrams.pop(host.number, None)
         for connection in list(self._of_host.get(host.number, {}).values()):
             self._break_later(connection, self._delay_us(connection.way))
 

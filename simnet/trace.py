@@ -4,10 +4,14 @@ A trace file has JSON lines. The first is the header, with the whole scenario an
 :func:`replay` can run the same world again and look at one of its nodes. The last is the end, with
 the trace hash. Between them, in the order of time, each line is one thing that somebody saw:
 
-    {"kind": "header", "format": 1, "scenario": {...}, "seed": 1, "spies": [3, 7], "hosts": 20}
+    {"kind": "header", "format": 2, "scenario": {...}, "seed": 1, "spies": [3, 7], "hosts": 20}
     {"kind": "sighting", "at_us": 81000213, "spy": 3, "peer": 5, "what": "want", "entry": "ab.."}
-    {"kind": "packet", "at_us": 81000300, "source": 3, "destination": 5, "bytes": 512}
+    {"kind": "packet", "at_us": 81000300, "source": 3, "destination": 5, "bytes": 512,
+     "is_datagram": false}
     {"kind": "end", "simulated_s": 600.0, "trace_hash": "..."}
+
+(A packet is one line, too.) The bytes of a datagram are those of its headers and its own; where
+nobody listens at its address, its destination is -1.
 
 What an attack must not know is in a second file, named ``FILE.truth``: for each entry its author,
 and when it was written (a recorded workload, too; see :mod:`simnet.workload`).
@@ -43,7 +47,7 @@ from simnet.network import Packet
 if TYPE_CHECKING:
     from simnet.run import Built, Progress
 
-FORMAT = 1
+FORMAT = 2
 #: Ids are told by so many digits; enough to find them again.
 _ID_DIGITS = 12
 
@@ -282,6 +286,10 @@ def _describe_finding(happened: Input) -> str:
             return f"{happened.addresses[0]} advertises itself"
         case inputs.AddressGiven():
             return f"was given the address {happened.address}"
+        case inputs.DatagramReceived():
+            return f"a datagram of {len(happened.data)} bytes from {happened.remote}"
+        case inputs.WorkFound():
+            return "a search for a nonce has ended"
         case inputs.ListeningOn():
             return f"listens on port {happened.port}"
         case _:

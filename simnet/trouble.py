@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from protocol.messages import Address
 from simnet.faults import CALM
 from simnet.host import Costs, Host
-from simnet.network import Connection
+from simnet.network import Connection, Datagram
 
 if TYPE_CHECKING:
     from simnet.world import World
@@ -308,8 +308,8 @@ class _Recorder:
     def recordings(self) -> list[_Recording]:
         return list(self._open.values())
 
-    def _record(self, connection: Connection, side: int, piece: bytes) -> None:
-        if side or isinstance(connection.ends[0], Stranger):
+    def _record(self, connection: Connection | Datagram, side: int, piece: bytes) -> None:
+        if isinstance(connection, Datagram) or side or isinstance(connection.ends[0], Stranger):
             return
         if connection.number not in self._open:
             if len(self._open) >= _RECORDINGS_MAX:
@@ -342,7 +342,9 @@ class Stranger(Host):
         """Dial, and say it."""
         self.world.network.dial(self, address, b"")
 
-    def dialled(self, connection: Connection, address: Address, board_id: bytes) -> None:
+    def dialled(
+        self, connection: Connection, address: Address, local: Address, board_id: bytes
+    ) -> None:
         self.world.network.send(connection, self, self._says)
 
     def dial_failed(self, board_id: bytes, address: Address, boot: int) -> None:

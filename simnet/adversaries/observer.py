@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class PassiveObserver:
     """Logs all packets of a world from now on: iterating gives them, in the order of sending.
 
-    Kept in columns (32 bytes a packet), because a world of thousands sends tens of millions.
+    Kept in columns (33 bytes a packet), because a world of thousands sends tens of millions.
     """
 
     def __init__(self, world: World) -> None:
         self._at_us, self._sources = array("q"), array("q")
         self._destinations, self._bytes = array("q"), array("q")
+        self._are_datagrams = array("b")
         world.network.observers.append(self._see)
 
     def _see(self, packet: Packet) -> None:
@@ -32,10 +33,12 @@ class PassiveObserver:
         self._sources.append(packet.source)
         self._destinations.append(packet.destination)
         self._bytes.append(packet.bytes)
+        self._are_datagrams.append(packet.is_datagram)
 
     def __len__(self) -> int:
         return len(self._at_us)
 
     def __iter__(self) -> Iterator[Packet]:
         columns = (self._at_us, self._sources, self._destinations, self._bytes)
-        return map(Packet._make, zip(*columns, strict=True))
+        are_datagrams = map(bool, self._are_datagrams)
+        return map(Packet._make, zip(*columns, are_datagrams, strict=True))

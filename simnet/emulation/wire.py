@@ -1,4 +1,4 @@
-"""Bytes as an interface counts them: what TCP, IP and Ethernet add to what a core sends."""
+"""Bytes as an interface counts them: what TCP or UDP, IP and Ethernet add to what a core sends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from simnet.world import World
 
 #: Ethernet 14 (an interface counts no checksum), IPv4 20, TCP 20 with 12 of timestamps (RFC 7323).
 HEADERS_BYTES = 14 + 20 + 32
+#: Of a datagram: its packet has IPv4 and UDP already.
+DATAGRAM_HEADERS_BYTES = 14
 #: Payload of a full segment at an MTU of 1500.
 SEGMENT_BYTES = 1500 - 20 - 32
 #: Linux acknowledges at once while a connection is young or idle, and at the latest after this; an
@@ -15,7 +17,8 @@ ACK_DELAY_US = 40_000
 
 
 class WireMeter:
-    """Counts, by host, frames and bytes of everything that is sent over the world's connections.
+    """Counts, by host, frames and bytes of everything that is sent over the world's connections,
+    and of datagrams.
 
     Attach before the run. Acknowledgements are modelled: a bare one for each direction that has
     been silent for :data:`ACK_DELAY_US` when something arrives on it.
@@ -31,6 +34,9 @@ class WireMeter:
         self._world = world
 
     def _count(self, packet: Packet) -> None:
+        if packet.is_datagram:
+            self.sent_bytes[packet.source] += packet.bytes + DATAGRAM_HEADERS_BYTES
+            return
         segments = -(-packet.bytes // SEGMENT_BYTES)
         self.sent_bytes[packet.source] += packet.bytes + segments * HEADERS_BYTES
         way, back = (packet.source, packet.destination), (packet.destination, packet.source)

@@ -110,6 +110,12 @@ async def test_what_can_not_be_sent_is_dropped_and_what_follows_is_sent(
         assert await other.next() == (one.address, b"sent")
 
 
+async def test_who_listens_sends_from_its_port_or_not_at_all() -> None:
+    async with open_end() as one:
+        one.datagrams.send(Address("::1", 4000), b"of another family")
+        assert [*one.datagrams._outgoing.values()] == one.datagrams._bound
+
+
 async def test_no_name_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     flags: list[int] = []
     ask = socket.getaddrinfo

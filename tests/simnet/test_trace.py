@@ -44,7 +44,7 @@ def test_a_trace_holds_all_that_each_spy_and_the_observer_saw(
     assert {"announce", "entry"} <= {sighting["what"] for sighting in sightings}
     packets = records(traced, "packet")
     assert len(packets) > 1000
-    assert packets[0].keys() == {"kind", "at_us", "source", "destination", "bytes"}
+    assert packets[0].keys() == {"kind", "at_us", "source", "destination", "bytes", "is_datagram"}
 
 
 def test_a_trace_is_in_the_order_of_time(traced: tuple[Path, dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from protocol.board import Descriptor
 from simnet import trouble
 from simnet.host import Host
-from simnet.network import UNREAD_BYTES_MAX, Connection
+from simnet.network import UNREAD_BYTES_MAX, Connection, Datagram
 from simnet.trouble import KINDS, Options, Stranger
 from simnet.world import World
 
@@ -82,8 +82,8 @@ def test_a_replayed_connection_is_not_answered_with_one_byte() -> None:
     hosts = world.add_hosts(4, BOARD)
     answered, replayed = [], []
 
-    def record(connection: Connection, side: int, piece: bytes) -> None:
-        if isinstance(connection.ends[0], Stranger):
+    def record(connection: Connection | Datagram, side: int, piece: bytes) -> None:
+        if isinstance(connection, Connection) and isinstance(connection.ends[0], Stranger):
             (answered if side else replayed).append(piece)
 
     world.network.wiretaps.append(record)
