@@ -394,6 +394,10 @@ def toml_value(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+def _rate_of(mbit: float) -> str:
+    return f"{mbit:g} Mbit/s" if mbit else "any rate"
+
+
 def in_words(made: Scenario) -> str:
     """A scenario in a few sentences."""
     count, network = made.hosts.count, made.network
@@ -401,6 +405,12 @@ def in_words(made: Scenario) -> str:
         f"{count} hosts on a network of the kind {network.topology}, {made.hosts.ciphers} ciphers, "
         f"for {clock(made.seconds)} (and the healing)."
     ]
+    if network.remote_share:
+        out, into = network.remote.bandwidth_mbit, network.remote.down.bandwidth_mbit
+        said.append(
+            f"{share(network.remote_share)} of them have another line, of {_rate_of(out)} out and "
+            f"{_rate_of(into)} in."
+        )
     if made.workload.trace:
         said.append(f"They write the {len(made.workload.posts)} posts of {made.workload.trace}.")
     else:

@@ -33,7 +33,7 @@ from simnet import churn, topology, trouble, workload
 from simnet.adversaries import ADVERSARIES
 from simnet.faults import Faults
 from simnet.strategies import STRATEGIES
-from simnet.topology import LAN, ROUTED, LinkClass, Topology
+from simnet.topology import HOME, LAN, ROUTED, LinkClass, Route, Topology
 
 GALLERY = Path(__file__).parent / "scenarios"
 STRATEGY_DEFAULT = "ours"
@@ -118,7 +118,9 @@ class NetworkOptions:
     :ivar rewired: of small-world: the share of edges that lead anywhere.
     :ivar edges: of explicit: pairs of hosts; the first dials.
     :ivar inside: links within a segment, or along an edge.
-    :ivar between: of a campus: links through the router.
+    :ivar between: of a campus: ways through the router.
+    :ivar remote_share: of the hosts, those whose line is another one than the rest's.
+    :ivar remote: that line: what they send, and as ``down`` what they get.
     """
 
     topology: Literal["lan", "subnets", "campus", "random-regular", "small-world", "explicit"] = (
@@ -132,7 +134,9 @@ class NetworkOptions:
     rewired: Share = 0.1
     edges: tuple[tuple[int, int], ...] = ()
     inside: LinkClass = LAN
-    between: LinkClass = ROUTED
+    between: Route = ROUTED
+    remote_share: Share = 0.0
+    remote: LinkClass = HOME
 
 
 #: Keys that only one topology has.
@@ -252,6 +256,12 @@ class Scenario:
 
         :raises ValueError: where no such graph exists.
         """
+        network, made = self.network, self._make_places(random)
+        if not network.remote_share:
+            return made
+        return topology.with_remotes(made, network.remote, network.remote_share, random)
+
+    def _make_places(self, random: Random) -> Topology:
         network, count = self.network, self.hosts.count
         match network.topology:
             case "lan":
@@ -447,6 +457,9 @@ def _check_whole(made: Scenario, settings: Mapping[str, Any], reader: _Reader) -
         only = _KEYS_OF_TOPOLOGY.get(key)
         if only not in (None, made.network.topology):
             reader.fail(f"network.{key}", f'allowed only with topology = "{only}"')
+    if "remote" in settings.get("network", {}) and "remote_share" not in settings["network"]:
+        allowed = describe(Share, "remote_share")
+        reader.fail("network.remote", f"whose line? remote_share is missing; allowed: {allowed}")
     if made.publishing.strategy not in STRATEGIES:
         names = ", ".join(f'"{name}"' for name in STRATEGIES)
         reader.fail("publishing.strategy", f"no such strategy; allowed: {names}")
@@ -796,10 +809,12 @@ def _first_sentence(kind: type[Any]) -> str:
 
 
 def _meanings(kind: type[Any]) -> dict[str, str]:
-    """What the docstring's ``:ivar NAME:`` (or ``:param NAME:``) say, by name."""
-    text = inspect.getdoc(kind) or ""
+    """What the docstring's ``:ivar NAME:`` (or ``:param NAME:``) say, by name; its bases' too."""
     found = {}
-    for match in re.finditer(r":(?:ivar|param) (\w+):(.*?)(?=\n\s*:\w+|;? :ivar|\Z)", text, re.S):
-        meaning = " ".join(match[2].split())
-        found[match[1]] = meaning[:1].upper() + meaning[1:]
+    for base in reversed(kind.__mro__):
+        text = inspect.cleandoc(base.__doc__ or "")
+        said = re.finditer(r":(?:ivar|param) (\w+):(.*?)(?=\n\s*:\w+|;? :ivar|\Z)", text, re.S)
+        for match in said:
+            meaning = " ".join(match[2].split())
+            found[match[1]] = meaning[:1].upper() + meaning[1:]
     return found
