@@ -216,6 +216,20 @@ def test_a_peer_that_comes_in_while_it_is_dialled_does_not_free_a_dial(seed: int
     assert not checkers.violations
 
 
+@pytest.mark.parametrize("seed", [7_100_002, 7_100_291])
+def test_one_machine_with_many_links_does_not_hide_who_has_a_payload(seed: int) -> None:
+    """Found by soaking: a payload was asked of the first four links alone, which led to one host
+    with as many identities; the one beside it that had the payload was never asked."""
+    MixedWorld(seed).check()
+
+
+@pytest.mark.parametrize("seed", [7_100_057, 7_100_386])
+def test_nobody_is_expected_to_get_what_all_its_neighbours_have_forgotten(seed: int) -> None:
+    """Found by soaking, in the checker: an own entry was expected back from a host that its author
+    could not reach but through others who had forgotten the payload."""
+    MixedWorld(seed).check()
+
+
 @pytest.mark.parametrize("seed", [3, 4])
 def test_peers_that_withhold_cost_each_a_try_and_not_a_doubling_of_patience(seed: int) -> None:
     """Found in worlds with withholding sybils: where each try that failed doubled the time until
