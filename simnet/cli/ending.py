@@ -26,6 +26,13 @@ _USER_ERRORS = (ScenarioError, TraceError, ResultError)
 class Program(click.Group):
     """The whole command line; the only place where errors end."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Alone is no wrong use: the help is the answer."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
     def main(self, args: Sequence[str] | None = None, *_: Any, **options: Any) -> Never:
         """Runs one command and ends the process with its exit status."""
         options |= {"standalone_mode": False, "prog_name": PROGRAM}

@@ -8,7 +8,11 @@ from simnet.cli import compare, emulate, gallery, replay, run, sweep
 from simnet.cli.ending import Program
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Program,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def program() -> None:
     """A network of virtual laptops that run the real protocol, replayable to the byte.
 

@@ -49,6 +49,12 @@ def call(capsys: pytest.CaptureFixture[str]) -> Any:
     return called
 
 
+def test_alone_it_prints_its_help(call: Any) -> None:
+    status, out, err = call()
+    assert (status, err) == (0, "")
+    assert "Commands:\n" in out and "explain" in out
+
+
 def test_list_names_the_gallery(call: Any) -> None:
     status, out, _ = call("list")
     assert status == 0
