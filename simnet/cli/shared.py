@@ -13,6 +13,8 @@ from simnet.scenario import Scenario, load, with_strategy
 
 
 def arguments(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several arguments and options as one decorator, in their order."""
+
     def decorate(command: Any) -> Any:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -40,6 +42,10 @@ seed_option = click.option(
 
 
 def load_scenario(scenario: str, changes: Sequence[str], strategy: str | None = None) -> Scenario:
+    """What the command line names, with its changes.
+
+    :raises ScenarioError: what is wrong, in one line.
+    """
     made = load(scenario, changes)
     return made if strategy is None else with_strategy(made, strategy)
 
@@ -52,5 +58,6 @@ def check_writable(*files: Path | None) -> None:
 
 
 def write_json(file: Path | None, result: dict[str, Any]) -> None:
+    """Write a result where a file was asked for."""
     if file is not None:
         file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

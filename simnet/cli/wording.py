@@ -14,10 +14,12 @@ def clock(seconds: float) -> str:
 
 
 def console() -> Console:
+    """Standard output, without colours of its own."""
     return Console(highlight=False, emoji=False)
 
 
 def table_of(*headings: str) -> Table:
+    """A table without lines; a heading that begins with ">" stands to the right."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         made.add_column(heading.lstrip(">"), justify="right" if heading[:1] == ">" else "left")

@@ -90,6 +90,7 @@ def with_strategy(made: Scenario, strategy: str) -> Scenario:
 
 
 def read_adversaries(reader: Reader, tables: Any, hosts: int) -> tuple[Adversary, ...]:
+    """The adversaries that the tables describe."""
     if not isinstance(tables, Mapping):
         reader.fail("adversaries", "must be tables, like [adversaries.spies]")
     kinds = adversary_kinds()

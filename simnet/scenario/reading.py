@@ -27,9 +27,11 @@ class Reader:
         self._origin = origin
 
     def fail(self, where: str, what: str) -> typing.NoReturn:
+        """:raises ScenarioError: with the file and the key."""
         raise ScenarioError(f"{self._origin}: {where}: {what}")
 
     def check_keys(self, table: Mapping[str, Any], known: list[str], where: str) -> None:
+        """:raises ScenarioError: the table has a key that is not known; it says what was meant."""
         for key in table:
             if key not in known:
                 at = f"{where}.{key}" if where else f"[{key}]"

@@ -112,6 +112,7 @@ def adversary_kinds() -> dict[str, type[Any]]:
 
 
 def section_types() -> dict[str, type[Any]]:
+    """By name, the record of each section, in the order of the file."""
     return {
         "scenario": About,
         "board": BoardOptions,

@@ -88,5 +88,6 @@ def _describe_tuple(hints: tuple[Any, ...]) -> str:
 
 
 def shown(value: Any) -> str:
+    """A wrong value, as it was written and not too long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= 40 else f"{text[:37]}..."
