@@ -79,8 +79,13 @@ class Fetcher:
         """Ids that this link has still to be asked for."""
         return len(self._sources[link].queue)
 
-    def offer(self, link: int, ids: Iterable[bytes]) -> None:
-        """The peer has these, and they are neither stored nor refused."""
+    def offer(self, link: int, ids: Iterable[bytes], is_for_payload: bool = False) -> None:
+        """The peer has these, and they are neither stored nor refused.
+
+        :param is_for_payload: they are stored without their payloads, and this peer may have those.
+            Then no number of other peers is enough: reconciling would not find them again.
+        """
+        holders_max = limits.LINKS_PER_BOARD_MAX if is_for_payload else limits.HOLDERS_MAX
         queue = self._sources[link].queue
         for identifier in ids:
             if identifier in self.arriving:
@@ -93,7 +98,7 @@ class Fetcher:
                     return
                 self._holders[identifier] = [link]
                 queue.append(identifier)
-            elif link not in holders and len(holders) < limits.HOLDERS_MAX:
+            elif link not in holders and len(holders) < holders_max:
                 holders.append(link)
 
     def next_request(self, link: int, now_ms: int) -> tuple[int, list[bytes]] | None:

@@ -207,7 +207,7 @@ class Gossip:
         if link.is_dialled:
             self._core.emit(RememberAddress(self.board.id, link.remote))
             self.reconcile(link)
-        self.fetcher.offer(link.number, list(self._lacking))
+        self.fetcher.offer(link.number, list(self._lacking), is_for_payload=True)
         self._pump(link, now)
         self.tell_peers(link, now)
         self.publishing.open_link(link, now)
@@ -317,19 +317,15 @@ class Gossip:
         oldest = oldest_bucket(self.board, now.wall_s)
         for _, identifier in announce.items:
             link.announcing.pop(identifier, None)  # what the peer has is no news to it
-        self.fetcher.offer(
-            link.number,
-            [
-                identifier
-                for bucket, identifier in announce.items
-                if bucket >= oldest
-                and not self._is_deferred(identifier, now)
-                and (
-                    identifier in self._lacking
-                    or not self.index.contains(bucket * BUCKET_SECONDS, identifier)
-                )
-            ],
-        )
+        timely = [
+            (bucket, identifier)
+            for bucket, identifier in announce.items
+            if bucket >= oldest and not self._is_deferred(identifier, now)
+        ]
+        new = [i for bucket, i in timely if not self.index.contains(bucket * BUCKET_SECONDS, i)]
+        self.fetcher.offer(link.number, new)
+        lacking = [i for _, i in timely if i in self._lacking]
+        self.fetcher.offer(link.number, lacking, is_for_payload=True)
         self._pump(link, now)
 
     # --- Reconciling ------------------------------------------------------------------------------
@@ -501,7 +497,7 @@ class Gossip:
             self._lacking[identifier] = None
             for number in self.links:
                 if number != batch.sources[identifier]:
-                    self.fetcher.offer(number, [identifier])
+                    self.fetcher.offer(number, [identifier], is_for_payload=True)
 
     def want_payloads(self, identifiers: Sequence[bytes], now: Now) -> None:
         """Payloads that were not wanted before are: ask every peer in turn."""
@@ -509,7 +505,7 @@ class Gossip:
         for identifier in identifiers[:room]:
             self._lacking[identifier] = None
         for link in self.links.values():
-            self.fetcher.offer(link.number, identifiers[:room])
+            self.fetcher.offer(link.number, identifiers[:room], is_for_payload=True)
         self._pump_all(now)
 
     def _tell_progress(self) -> None:

@@ -120,7 +120,7 @@ WANTED_LOW = 2_048
 ARRIVING_MAX = 4_096
 #: The same in bytes, if each were as large as its board allows. Guess.
 ARRIVING_BYTES_MAX = 32 * 1024 * 1024
-#: Peers remembered to have an id that is wanted.
+#: Peers remembered to have an entry that is wanted; of a payload alone, all that are linked.
 HOLDERS_MAX = 4
 #: Entries whose payload is asked for around.
 LACKING_MAX = 4_096

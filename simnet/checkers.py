@@ -449,11 +449,12 @@ class _Goal:
                 yield host, f"{unread} payloads are missing"
 
     def _wants(self, author: Host, identifier: bytes) -> bool:
-        # What everybody else has forgotten can't come back: its author alone keeps it.
+        # What everybody has forgotten whom the author reaches can't come back: a payload comes from
+        # a neighbour, and none of them passes on, or takes in again, what it has forgotten.
         return identifier in self.wanted and any(
             identifier not in host.disks[self.board.id].forgotten
             for host in self.hosts
-            if host is not author
+            if host is not author and _reaches(author, host)
         )
 
     def _unread(self, host: Host, disk: Disk) -> int:
@@ -464,14 +465,18 @@ class _Goal:
 
     def _is_readable_elsewhere(self, host: Host, identifier: bytes) -> bool:
         # Whoever had it may have forgotten it since; and nobody passes on what it has forgotten.
-        topology = host.world.topology
         for other in self.hosts:
             entry = other.disks[self.board.id].entries.get(identifier)
-            if entry is not None and entry.payload is not None:
-                segments = topology.segments[other.number]
-                if any(topology.way(host.number, other.number, segment) for segment in segments):
-                    return True
+            if entry is not None and entry.payload is not None and _reaches(host, other):
+                return True
         return False
+
+
+def _reaches(one: Host, other: Host) -> bool:
+    """Whether there is a way from one host to the other without a third."""
+    topology = one.world.topology
+    segments = topology.segments[other.number]
+    return any(topology.way(one.number, other.number, segment) for segment in segments)
 
 
 def honest_parts(world: World, hosts: Sequence[Host]) -> list[list[Host]]:
@@ -524,7 +529,7 @@ _TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
     (
         "holders",
         lambda g: max((len(holders) for holders in g.fetcher._holders.values()), default=0),
-        limits.HOLDERS_MAX,
+        limits.LINKS_PER_BOARD_MAX,
     ),
 )
 

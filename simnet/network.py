@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.inputs import Advertised
 from protocol.messages import Address
-from simnet.topology import LinkClass
+from simnet.topology import Down, LinkClass
 
 if TYPE_CHECKING:
     from simnet.host import Host
@@ -77,14 +77,19 @@ Recording = Callable[["Connection | Datagram", int, bytes], None]
 
 
 class Connection:
-    """Two ends; ``ends[0]`` dialled."""
+    """Two ends; ``ends[0]`` dialled.
 
-    __slots__ = ("arrives_us", "boots", "ends", "is_open", "number", "way")
+    :ivar ways: what the bytes of each end travel over: those of the dialler, those of the listener.
+    """
 
-    def __init__(self, number: int, ends: tuple[Host, Host], way: LinkClass) -> None:
+    __slots__ = ("arrives_us", "boots", "ends", "is_open", "number", "ways")
+
+    def __init__(
+        self, number: int, ends: tuple[Host, Host], ways: tuple[LinkClass, LinkClass]
+    ) -> None:
         self.number = number
         self.ends = ends
-        self.way = way
+        self.ways = ways
         self.boots = (ends[0].boot, ends[1].boot)
         self.is_open = True
         self.arrives_us = [0, 0]
@@ -125,6 +130,7 @@ class Network:
         self._of_host: dict[int, dict[int, Connection]] = {}
         self._numbers = count(1)
         self._uplink_free_us: dict[int, int] = {}
+        self._downlink_free_us: dict[int, int] = {}
         self._unread: dict[int, list[tuple[Connection, int, bytes, bool]]] = {}
         self._unread_bytes: dict[int, int] = {}
         self._unread_datagrams: dict[int, list[tuple[Host, Address, bytes]]] = {}
@@ -201,12 +207,12 @@ class Network:
             # A host on two segments may be told its own other address. A connection here has one
             # number for both ends, so there is none to oneself: nobody answers.
             callee = None
-        way = self._way(caller, callee, segment)
+        ways = self._ways(caller, callee, segment)
         if callee is caller:
             # A host can't be both ends of one connection here; how the core notices that it has
             # dialled itself is tested without a network.
             callee = None
-        if callee is None or way is None or self._random.random() < self._world.faults.dial:
+        if callee is None or ways is None or self._random.random() < self._world.faults.dial:
             is_refused = callee is None and self._random.random() < 0.5
             wait_us = 2_000 if is_refused else DIAL_SILENCE_US
             self._world.after(wait_us, lambda: caller.dial_failed(board_id, address, boot))
@@ -219,7 +225,7 @@ class Network:
             if callee.boot != callee_boot or not callee.is_on:
                 caller.dial_failed(board_id, address, boot)
                 return
-            connection = Connection(next(self._numbers), (caller, callee), way)
+            connection = Connection(next(self._numbers), (caller, callee), ways)
             self._connections[connection.number] = connection
             for end in connection.ends:
                 self._of_host.setdefault(end.number, {})[connection.number] = connection
@@ -228,12 +234,14 @@ class Network:
             callee.accepted(connection, source, address)
             caller.dialled(connection, address, source, board_id)
 
-        self._world.after(2 * self._delay_us(way), arrive)
+        self._world.after(self._round_trip_us(ways), arrive)
 
-    def _way(self, caller: Host, callee: Host | None, segment: int) -> LinkClass | None:
+    def _ways(
+        self, caller: Host, callee: Host | None, segment: int
+    ) -> tuple[LinkClass, LinkClass] | None:
         if callee is None or not (self._passes(caller, callee) and self._passes(callee, caller)):
             return None
-        return self._world.topology.way(caller.number, callee.number, segment)
+        return self._world.topology.ways(caller.number, callee.number, segment)
 
     def send(self, connection: Connection, sender: Host, data: bytes) -> None:
         """Deliver to the other end, in order, later."""
@@ -248,21 +256,22 @@ class Network:
                 observer(packet)
         for record in self.wiretaps:
             record(connection, side, data)
-        left_us = self._leaves_us(sender, connection.way, size)
+        way = connection.ways[side]
+        left_us = self._leaves_us(sender, way, size)
         for piece in self._rechunked(data):
             if world.faults.break_ and self._random.random() < world.faults.break_:
-                self._break_later(connection, self._delay_us(connection.way))
+                self._break_later(connection, self._delay_us(way))
                 return
-            arrives_us = left_us + self._delay_us(connection.way)
-            if connection.way.loss and self._random.random() < connection.way.loss:
+            arrives_us = left_us + self._delay_us(way)
+            if way.loses(self._random):
                 arrives_us += RESEND_US
             # A stream keeps its order: nothing overtakes what was sent before.
             arrives_us = max(arrives_us, connection.arrives_us[side])
             connection.arrives_us[side] = arrives_us
-            world.after(
-                arrives_us - world.now_us,
-                lambda piece=piece: self._deliver(connection, side, piece),  # type: ignore[misc]
-            )
+            deliver = partial(self._deliver, connection, side, piece)
+            if way.down.bandwidth_mbit:
+                deliver = partial(self._come_in, receiver, way.down, len(piece), deliver)
+            world.after(arrives_us - world.now_us, deliver)
             if world.faults.repeat and self._random.random() < world.faults.repeat:
                 world.after(
                     arrives_us - world.now_us,
@@ -278,6 +287,14 @@ class Network:
         left_us = begins_us + int(size * 8 / way.bandwidth_mbit)
         self._uplink_free_us[sender.number] = left_us
         return left_us
+
+    def _come_in(self, receiver: Host, line: Down, size: int, deliver: Callable[[], None]) -> None:
+        """Wait for a limited line in, from when the bytes are there; then deliver."""
+        now_us = self._world.now_us
+        begins_us = max(now_us, self._downlink_free_us.get(receiver.number, 0))
+        is_in_us = begins_us + int(size * 8 / line.bandwidth_mbit)
+        self._downlink_free_us[receiver.number] = is_in_us
+        self._world.after(is_in_us - now_us, deliver)
 
     def _deliver(self, connection: Connection, side: int, piece: bytes) -> None:
         if not connection.is_current():
@@ -394,21 +411,36 @@ class Network:
         """One end closes; the other learns of it after what is still on the way."""
         side = connection.side_of(closer)
         wait_us = connection.arrives_us[side] - self._world.now_us
-        delay_us = max(self._delay_us(connection.way), wait_us)
+        delay_us = max(self._delay_us(connection.ways[side]), wait_us)
 
         def arrive() -> None:
+            queued_us = self._queued_us(connection, side)
+            if queued_us:
+                self._world.after(queued_us, drop)
+            else:
+                drop()
+
+        def drop() -> None:
             if connection.number in self._connections:
                 self._drop(connection)
                 connection.ends[1 - side].closed(connection)
 
         self._world.after(delay_us, arrive)
 
+    def _queued_us(self, connection: Connection, side: int) -> int:
+        """How long what has come to the receiver's line is still on it."""
+        if not connection.ways[side].down.bandwidth_mbit:
+            return 0
+        free_us = self._downlink_free_us.get(connection.ends[1 - side].number, 0)
+        return max(0, free_us - self._world.now_us)
+
     def host_died(self, host: Host) -> None:
         """Its sockets go with it."""
         self.unlisten(host)
         self._unread_datagrams.pop(host.number, None)
         for connection in list(self._of_host.get(host.number, {}).values()):
-            self._break_later(connection, self._delay_us(connection.way))
+            way = connection.ways[connection.side_of(host)]
+            self._break_later(connection, self._delay_us(way))
 
     def _break_later(self, connection: Connection, delay_us: int) -> None:
         def break_() -> None:
@@ -435,7 +467,7 @@ class Network:
             advertised = Advertised((address,), salt, tags)
             for host in self._world.on_segment(segment):
                 if host is not sender and self._passes(sender, host):
-                    self._multicast(host, advertised)
+                    self._multicast(sender, host, segment, advertised)
 
     def ask(self, asker: Host) -> None:
         """The question of a host that has just started: everybody there answers it alone (mDNS's
@@ -446,20 +478,19 @@ class Network:
                 if host is asker or shown is None or not host.is_running:
                     continue
                 if self._passes(asker, host) and self._passes(host, asker):
-                    address = host.addresses[segment]
-                    self._multicast(asker, Advertised((address,), shown.salt, shown.tags))
+                    advertised = Advertised((host.addresses[segment],), shown.salt, shown.tags)
+                    self._multicast(host, asker, segment, advertised)
 
-    def _multicast(self, host: Host, advertised: Advertised) -> None:
-        faults = self._world.faults
+    def _multicast(self, sender: Host, host: Host, segment: int, advertised: Advertised) -> None:
+        faults, topology = self._world.faults, self._world.topology
+        way = topology.way(sender.number, host.number, segment) or topology.inside
         copies = 1
         if faults.advert_loss or faults.advert_copy:
             copies += self._random.random() < faults.advert_copy
             if self._random.random() < faults.advert_loss:
                 copies = 0
         for _ in range(copies):
-            self._world.after(
-                self._delay_us(self._world.topology.inside), lambda: host.saw(advertised)
-            )
+            self._world.after(self._delay_us(way), lambda: host.saw(advertised))
 
     # --- Chance -----------------------------------------------------------------------------------
 
@@ -467,6 +498,12 @@ class Network:
         low, high = self._world.faults.delay_ms
         extra_us = int(1000 * self._random.uniform(low, high)) if high else 0
         return way.delay_us(self._random) + extra_us
+
+    def _round_trip_us(self, ways: tuple[LinkClass, LinkClass]) -> int:
+        forth, back = ways
+        if forth is back:
+            return 2 * self._delay_us(forth)
+        return self._delay_us(forth) + self._delay_us(back)
 
     def _rechunked(self, data: bytes) -> list[bytes]:
         chance = self._world.faults.rechunk

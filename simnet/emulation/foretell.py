@@ -82,7 +82,7 @@ def _start_all(world: World, hosts: Sequence[Host]) -> None:
 
 def _bare(topology: Topology) -> Topology:
     between = BARE if topology.between is not None else None
-    return replace(topology, inside=BARE, between=between)
+    return replace(topology, inside=BARE, between=between, remotes=frozenset())
 
 
 class _Clock:

@@ -3,15 +3,17 @@
 ``python -m simnet.emulation.hub``; reads one JSON line from standard input,
 
     {"seed": 1, "ports": [{"name": "tap0", "segment": 0, "latency_ms": 3.0, "latency_sigma": 0.8,
-                           "bandwidth_mbit": 30.0, "loss": 0.005}, ...]}
+                           "bandwidth_mbit": 30.0, "loss": 0.005,
+                           "down": {"latency_ms": 0.0, ...}}, ...]}
 
 makes a TAP interface for each port in its own network namespace, prints ``ready``, and carries
 frames between the ports of a segment until its input ends. Whoever started it moves the interfaces
 into the namespaces of the hosts. A line ``counts`` on its input is answered by one JSON line: bytes
 by kind that each port has sent.
 
-A frame waits for its port's way out (rate), then for a delay drawn from the port's distribution;
-frames from one port to another keep their order, because a reordered stream is another fault.
+A frame waits for its port's way out (rate), then for a delay drawn from the port's distribution
+and one from that of the receiver's way in (``down``), then for the rate of that; frames from one
+port to another keep their order, because a reordered stream is another fault.
 Addresses are learnt as by any switch; what is for everybody goes to all ports of the segment.
 """
 
@@ -46,17 +48,41 @@ _MDNS_PORT = 5353
 
 
 @dataclass
-class Port:
-    """One host's socket in the switch."""
+class Direction:
+    """One of the two ways through a port.
 
-    number: int
-    file: int
-    segment: int
+    :ivar free_at: when all that waits for it has passed.
+    """
+
     latency_s: float
     sigma: float
     seconds_per_byte: float
     loss: float
     free_at: float = 0.0
+
+    def passed_at(self, frame_bytes: int) -> float:
+        """When a frame that comes now has passed; it keeps the way busy until then."""
+        self.free_at = max(time.monotonic(), self.free_at) + frame_bytes * self.seconds_per_byte
+        return self.free_at
+
+    def loses(self, random: Random) -> bool:
+        """Whether one frame is lost."""
+        return bool(self.loss) and random.random() < self.loss
+
+    def delay_s(self, random: Random) -> float:
+        """One draw."""
+        return self.latency_s * math.exp(random.gauss(0.0, self.sigma)) if self.latency_s else 0.0
+
+
+@dataclass
+class Port:
+    """One host's socket in the switch: what it sends goes ``up``, what it gets comes ``down``."""
+
+    number: int
+    file: int
+    segment: int
+    up: Direction
+    down: Direction
     #: To each port, when the last frame arrives there.
     arrives_at: dict[int, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -69,7 +95,8 @@ class Hub:
         self._ports = ports
         self._random = random
         self._where: dict[tuple[int, bytes], Port] = {}
-        self._waiting: list[tuple[float, int, Port, bytes]] = []
+        #: When, in which order, for whom, what, and whether it has passed the receiver's way in.
+        self._waiting: list[tuple[float, int, Port, bytes, bool]] = []
         self._sequence = 0
 
     def run(self) -> None:
@@ -101,8 +128,7 @@ class Hub:
     def _carry(self, port: Port, frame: bytes) -> None:
         destination, source = frame[:6], frame[6:12]
         self._where[port.segment, source] = port
-        left_at = max(time.monotonic(), port.free_at) + len(frame) * port.seconds_per_byte
-        port.free_at = left_at
+        left_at = port.up.passed_at(len(frame))
         if len(self._waiting) >= _QUEUED_MAX:
             return
         known = None if destination[0] & 1 else self._where.get((port.segment, destination))
@@ -112,20 +138,24 @@ class Hub:
                 self._send_later(port, receiver, left_at, frame)
 
     def _send_later(self, port: Port, receiver: Port, left_at: float, frame: bytes) -> None:
-        if port.loss and self._random.random() < port.loss:
+        if port.up.loses(self._random) or receiver.down.loses(self._random):
             return
-        at = left_at
-        if port.latency_s:
-            at += port.latency_s * math.exp(self._random.gauss(0.0, port.sigma))
+        at = left_at + port.up.delay_s(self._random) + receiver.down.delay_s(self._random)
         at = max(at, port.arrives_at.get(receiver.number, 0.0))
         port.arrives_at[receiver.number] = at
+        self._wait(at, receiver, frame, not receiver.down.seconds_per_byte)
+
+    def _wait(self, at: float, receiver: Port, frame: bytes, is_in: bool) -> None:
         self._sequence += 1
-        heapq.heappush(self._waiting, (at, self._sequence, receiver, frame))
+        heapq.heappush(self._waiting, (at, self._sequence, receiver, frame, is_in))
 
     def _put_out(self) -> None:
         now = time.monotonic()
         while self._waiting and self._waiting[0][0] <= now:
-            _, _, receiver, frame = heapq.heappop(self._waiting)
+            _, _, receiver, frame, is_in = heapq.heappop(self._waiting)
+            if not is_in:
+                self._wait(receiver.down.passed_at(len(frame)), receiver, frame, True)
+                continue
             # An interface that is down or whose queue is full loses frames, as on any network.
             with contextlib.suppress(OSError):
                 os.write(receiver.file, frame)
@@ -165,11 +195,18 @@ def open_tap(name: str) -> int:
 
 def make_port(number: int, record: dict[str, Any]) -> Port:
     """A port as the input describes it."""
-    rate_mbit = float(record["bandwidth_mbit"])
     return Port(
         number=number,
         file=open_tap(str(record["name"])),
         segment=int(record["segment"]),
+        up=_direction(record),
+        down=_direction(record["down"]),
+    )
+
+
+def _direction(record: dict[str, Any]) -> Direction:
+    rate_mbit = float(record["bandwidth_mbit"])
+    return Direction(
         latency_s=float(record["latency_ms"]) / 1000,
         sigma=float(record["latency_sigma"]),
         seconds_per_byte=8 / (rate_mbit * 1_000_000) if rate_mbit else 0.0,

@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import Any
 
 from simnet.emulation.plan import Unplayable
-from simnet.emulation.shaping import Means, across, netem_words, run_tool
-from simnet.topology import LinkClass, Topology
+from simnet.emulation.shaping import Means, netem_words, run_tool
+from simnet.topology import Down, LinkClass, Route, Topology, across
 
 _PREFIX = "simnet-"
 #: The last octet of the router on each segment; hosts are numbered from 1.
@@ -134,22 +134,21 @@ class Net:
             place = self._add_place(f"{self._prefix}{number}")
             self.hosts.append(place)
             for index, segment in enumerate(topology.segments[number]):
-                self._plug_in(place, index, segment, number + 1, topology.inside)
+                self._plug_in(place, index, segment, number + 1, topology.line(number))
         if topology.between is not None:
             self._add_router(segments, topology.between)
 
     def _plan_ports(self, segments: Sequence[int]) -> list[dict[str, Any]]:
         """What the hub is told, in the order in which interfaces are plugged in."""
         topology = self._topology
-        inside = asdict(topology.inside)
         ports = [
-            {"segment": segment, "host": number, **inside}
+            {"segment": segment, "host": number, **asdict(topology.line(number))}
             for number in range(self._count)
             for segment in topology.segments[number]
         ]
         if topology.between is not None:
-            way = asdict(across(topology.inside, topology.between))
-            ports += [{"segment": segment, "host": None, **way} for segment in segments]
+            line = asdict(_line_of_router(topology.inside, topology.between))
+            ports += [{"segment": segment, "host": None, **line} for segment in segments]
         return [{"name": f"tap{index}", **port} for index, port in enumerate(ports)]
 
     def _add_namespace(self, name: str) -> None:
@@ -184,7 +183,7 @@ class Net:
         if hub.stdout.readline() != "ready\n":
             raise OSError("the hub did not start")
 
-    def _plug_in(self, place: Place, index: int, segment: int, octet: int, way: LinkClass) -> None:
+    def _plug_in(self, place: Place, index: int, segment: int, octet: int, line: LinkClass) -> None:
         outer, inner = f"tap{self._taps}", f"eth{index}"
         self._taps += 1
         of_switch = ("ip", "-n", self._switch, "link")
@@ -199,19 +198,33 @@ class Net:
         place.addresses[segment] = address
         run_tool("ip", "-n", place.name, "address", "add", f"{address}/24", "dev", inner)
         run_tool("ip", "-n", place.name, "link", "set", inner, "up")
-        if self._means is Means.NETEM and (words := netem_words(way)):
-            run_tool(*place.command("tc", "qdisc", "add", "dev", inner, "root", *words))
+        if self._means is Means.NETEM:
+            self._shape(place.name, inner, line)
+            self._shape(self._switch, outer, line.down)
 
-    def _add_router(self, segments: Sequence[int], between: LinkClass) -> None:
+    def _shape(self, namespace: str, interface: str, way: Route | Down) -> None:
+        """What leaves by an interface: a host's own is its way out, the switch's end of its cable
+        its way in."""
+        if words := netem_words(way):
+            adding = ("tc", "-n", namespace, "qdisc", "add", "dev", interface, "root")
+            run_tool(*adding, *words)
+
+    def _add_router(self, segments: Sequence[int], between: Route) -> None:
         router = self._add_place(f"{self._prefix}router")
         run_tool(*router.command("sysctl", "-q", "-w", "net.ipv4.ip_forward=1"))
-        way = across(self._topology.inside, between)
+        line = _line_of_router(self._topology.inside, between)
         for index, segment in enumerate(segments):
-            self._plug_in(router, index, segment, _ROUTER_OCTET, way)
+            self._plug_in(router, index, segment, _ROUTER_OCTET, line)
         for place in self.hosts:
             segment = min(place.addresses)
             through = f"10.{100 + segment}.0.{_ROUTER_OCTET}"
             run_tool("ip", "-n", place.name, "route", "add", "default", "via", through)
+
+
+def _line_of_router(inside: Route, between: Route) -> LinkClass:
+    """Of each of its interfaces: out, what it adds; in, nothing."""
+    more = across(inside, between)
+    return LinkClass(more.latency_ms, more.latency_sigma, more.bandwidth_mbit, more.loss)
 
 
 def source_root() -> Path:

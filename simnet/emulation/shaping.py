@@ -1,7 +1,9 @@
 """Delay, loss and rate of each host's interface: which means this machine has, and their settings.
 
 The simulator draws the delay of each piece from a log-normal distribution around its median
-(:class:`simnet.topology.LinkClass`) on its way out of the sender's interface; so do both means.
+(:class:`simnet.topology.LinkClass`) on its way out of the sender's interface, and what the
+receiver's line adds (its ``down``) on the way in; so do both means. For netem the way in is the way
+out of the switch's end of the cable.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import subprocess
 from enum import Enum
 from pathlib import Path
 
-from simnet.topology import LinkClass
+from simnet.topology import Down, Route
 
 
 class Means(Enum):
@@ -54,8 +56,9 @@ def choose_means() -> tuple[Means, str]:
     return Means.NONE, "no sch_netem and no /dev/net/tun here: links have no delay and no loss"
 
 
-def netem_words(way: LinkClass) -> list[str]:
-    """The arguments of ``tc qdisc ... netem`` for a way; empty where there is nothing to shape.
+def netem_words(way: Route | Down) -> list[str]:
+    """The arguments of ``tc qdisc ... netem`` for one direction of a line (of a
+    :class:`~simnet.topology.LinkClass`: the way out); empty where there is nothing to shape.
 
     netem has no log-normal table of its own; a normal one with the same median stands in for it,
     since medians are what is compared. Its tail is shorter where sigma is large.
@@ -71,14 +74,3 @@ def netem_words(way: LinkClass) -> list[str]:
     if way.bandwidth_mbit:
         words += ["rate", f"{way.bandwidth_mbit:g}mbit"]
     return ["netem", "limit", "100000", *words] if words else []
-
-
-def across(inside: LinkClass, between: LinkClass) -> LinkClass:
-    """What the router's interfaces add, so that a way across it is like ``between``: the sender's
-    own interface has done ``inside`` already."""
-    return LinkClass(
-        latency_ms=max(0.0, between.latency_ms - inside.latency_ms),
-        latency_sigma=between.latency_sigma,
-        bandwidth_mbit=0.0,
-        loss=max(0.0, between.loss - inside.loss),
-    )

@@ -16,14 +16,24 @@ import pytest
 
 from protocol.board import Descriptor
 from simnet.emulate import emulate_plan, plan_of, table
+from simnet.emulation import namespaces as namespaces_module
 from simnet.emulation.foretell import foretell
 from simnet.emulation.hub import kind_of
-from simnet.emulation.namespaces import Net, remove_leftovers
+from simnet.emulation.namespaces import Net, Place, remove_leftovers
 from simnet.emulation.outcome import Outcome, compared, quantile
 from simnet.emulation.plan import GAP_S_LEAST, Plan, Planned, Unplayable, check_playable, squeezed
-from simnet.emulation.shaping import Means, across, netem_words
+from simnet.emulation.shaping import Means, netem_words
 from simnet.scenario import of_settings
-from simnet.topology import LinkClass, campus, lan, random_regular, subnets
+from simnet.topology import (
+    Down,
+    LinkClass,
+    Topology,
+    across,
+    campus,
+    lan,
+    random_regular,
+    subnets,
+)
 
 TEA = Descriptor("tea kitchen", bytes(32), work_bits=4)
 ROOT = Path(__file__).parents[2]
@@ -132,6 +142,55 @@ def test_a_way_is_as_long_as_it_should_be_and_crosses_the_router(means: Means) -
     assert (50.0 <= pinged < 90.0) if means is Means.HUB else pinged < 40.0
 
 
+@pytest.mark.lan
+@needs_namespaces
+@needs_tap
+def test_the_way_out_of_a_remote_host_is_not_its_way_in() -> None:
+    line = LinkClass(80.0, 0.0, 0.0, down=Down(20.0, 0.0))
+    flat = LinkClass(0.0, 0.0, 0.0)
+    topology = Topology(((0,), (0,)), flat, remotes=frozenset({0}), remote=line)
+    with Net(topology, 2, Means.HUB) as net:
+        remote, other = net.hosts
+        out, into = one_way_ms(remote, other), one_way_ms(other, remote)
+    # No machine is so busy that the quickest of many frames waits sixty milliseconds more.
+    assert out >= 80.0 and into >= 20.0
+    assert into < 80.0
+
+
+@pytest.mark.lan
+@needs_namespaces
+@needs_tap
+def test_a_hub_lets_through_what_the_receivers_line_in_can_carry() -> None:
+    # 100 frames of 1,042 bytes are 0.42 s at 2 Mbit/s; the other way, nothing limits them.
+    line = LinkClass(0.0, 0.0, 0.0, down=Down(0.0, 0.0, 2.0))
+    topology = Topology(((0,), (0,)), LinkClass(0.0, 0.0, 0.0), remotes=frozenset({0}), remote=line)
+    with Net(topology, 2, Means.HUB) as net:
+        remote, other = net.hosts
+        into = one_way_ms(other, remote, bytes_each=1000, last=True)
+        out = one_way_ms(remote, other, bytes_each=1000, last=True)
+    assert into >= 400.0 > out
+
+
+def one_way_ms(sender: Place, receiver: Place, bytes_each: int = 20, last: bool = False) -> float:
+    """How long the quickest of a hundred datagrams is on its way, or the last of them since the
+    first was sent; both ends have the same monotonic clock."""
+    listening = subprocess.Popen(
+        (*receiver.command(), sys.executable, "-c", _TIMED_RECEIVER),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listening.stdout is not None and listening.stdout.readline() == "listening\n"
+    sending = _TIMED_SENDER.format(
+        address=receiver.addresses[0], size=bytes_each, pause_s=0.0 if last else 0.002
+    )
+    subprocess.run((*sender.command(), sys.executable, "-c", sending), check=True, timeout=30)
+    times = [line.split() for line in listening.communicate(timeout=20)[0].splitlines()]
+    sent, came = ([float(pair[index]) for pair in times] for index in (0, 1))
+    if last:
+        return 1000 * (came[-1] - sent[0])
+    return 1000 * min(b - a for a, b in zip(sent, came, strict=True))
+
+
 def round_trip_ms(net: Net, inside: list[str], address: str) -> float:
     """The quickest of some connections to a port where nobody listens: a packet and its answer."""
     script = (
@@ -228,6 +287,26 @@ def test_netem_is_told_the_median_and_the_spread() -> None:
     assert netem_words(LinkClass(0.0, 0.0, 0.0, 0.0)) == []
 
 
+def test_netem_shapes_a_hosts_end_as_its_way_out_and_the_switchs_end_as_its_way_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(namespaces_module, "run_tool", lambda *words: told.append(" ".join(words)))
+    monkeypatch.setattr(namespaces_module, "remove_leftovers", lambda: None)
+    monkeypatch.setattr(namespaces_module, "_delete_namespace", lambda name: None)
+    line = LinkClass(80.0, 0.0, 1.0, 0.02, Down(20.0, 0.0, 4.0, 0.01))
+    inside = LinkClass(5.0, 0.0, 100.0)
+    topology = Topology(((0,), (0,)), inside, remotes=frozenset({1}), remote=line)
+    with Net(topology, 2, Means.NETEM) as net:
+        hosts = [place.name for place in net.hosts]
+    shaped = [words.split(" root netem limit 100000 ") for words in told if words[:2] == "tc"]
+    assert [(where.split()[2], where.split()[-1], how) for where, how in shaped] == [
+        (hosts[0], "eth0", "delay 5.000ms rate 100mbit"),
+        (hosts[1], "eth0", "delay 80.000ms loss 2.0000% rate 1mbit"),
+        (f"{hosts[1][:-1]}switch", "tap1", "delay 20.000ms loss 1.0000% rate 4mbit"),
+    ]
+
+
 def test_the_router_adds_what_the_way_across_has_more() -> None:
     way = across(LinkClass(latency_ms=3.0, loss=0.01), LinkClass(latency_ms=5.0, loss=0.03))
     assert way.latency_ms == pytest.approx(2.0)
@@ -271,6 +350,29 @@ out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for number in range(300):
     out.sendto(str(number).encode(), ("{address}", 999))
     time.sleep(0.002)
+"""
+_TIMED_SENDER = """
+import socket, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(100):
+    out.sendto(str(time.monotonic()).encode().ljust({size}), ("{address}", 999))
+    time.sleep({pause_s})
+"""
+_TIMED_RECEIVER = """
+import socket, time
+box = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+box.bind(("0.0.0.0", 999))
+box.settimeout(4)
+print("listening", flush=True)
+got = []
+try:
+    while len(got) < 100:
+        sent = box.recv(2000)
+        got.append((sent.decode().strip(), time.monotonic()))
+except TimeoutError:
+    pass
+for sent, came in got:
+    print(sent, came)
 """
 _RECEIVER = """
 import socket

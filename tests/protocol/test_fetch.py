@@ -175,6 +175,17 @@ def test_holders_are_bounded() -> None:
     assert asked == list(range(limits.HOLDERS_MAX))
 
 
+def test_everybody_is_a_holder_of_a_payload_that_is_lacking() -> None:
+    links = range(limits.HOLDERS_MAX + 3)
+    crowd = fetcher(*links)
+    for link in links:
+        crowd.offer(link, ids(1), is_for_payload=True)
+    for link in links:
+        number, _ = crowd.next_request(link, 0) or (0, [])
+        others = crowd.on_part(link, number, True)
+        assert others == [link + 1] * (link + 1 in links)
+
+
 @settings(max_examples=100)
 @given(st.data())
 def test_whatever_peers_do_every_id_offered_is_queued_asked_or_arriving(

@@ -700,6 +700,39 @@ def test_a_payload_that_one_peer_forgot_is_asked_of_each_other_that_has_the_entr
     assert [type(event) for event in host.events].count(EntriesArrived) == 2
 
 
+def test_peers_without_a_payload_do_not_hide_the_one_who_has_it_however_many_they_are() -> None:
+    """T-9. Found where one machine held more links than holders of an entry are remembered."""
+    host = Host()
+    entry = written("one of seven keeps it")
+    source, *forgetful = [host.meet(link) for link in range(1, limits.HOLDERS_MAX + 3)]
+    keeper = host.meet(limits.HOLDERS_MAX + 3)
+    source.say(Announce([item(entry)]))
+    give(source, entry._replace(payload=None))
+    host.work()
+    for peer in forgetful:
+        give(peer)
+    give(keeper, entry)
+    host.work()
+    assert host.disk[entry.id].payload == entry.payload
+
+
+def test_whoever_announces_a_lacking_payload_is_asked_though_others_are_asked_before() -> None:
+    """T-11."""
+    host = Host()
+    entry = written("filled in meanwhile")
+    source, *silent = [host.meet(link) for link in range(1, limits.HOLDERS_MAX + 4)]
+    source.say(Announce([item(entry)]))
+    give(source, entry._replace(payload=None))
+    host.work()
+    source.take()
+    source.say(Announce([item(entry)]))
+    for peer in silent:
+        give(peer)
+    give(source, entry)
+    host.work()
+    assert host.disk[entry.id].payload == entry.payload
+
+
 def test_a_lacking_payload_is_asked_of_who_announces_the_entry_later() -> None:
     """T-9, T-11."""
     entry = written("header first")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from simnet import __main__ as cli
+from simnet.cli.program import program
+from simnet.cli.wording import clock as as_clock
 from simnet.compare import compare, read_result
 from simnet.scenario import gallery
 
@@ -41,11 +42,17 @@ def scenario(tmp_path: Path) -> str:
 def call(capsys: pytest.CaptureFixture[str]) -> Any:
     def called(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
-            cli.program(list(arguments))
+            program(list(arguments))
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
     return called
+
+
+def test_alone_it_prints_its_help(call: Any) -> None:
+    status, out, err = call()
+    assert (status, err) == (0, "")
+    assert "Commands:\n" in out and "explain" in out
 
 
 def test_list_names_the_gallery(call: Any) -> None:
@@ -149,7 +156,7 @@ def test_an_interrupt_is_no_bug(call: Any, monkeypatch: pytest.MonkeyPatch) -> N
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_scenario", interrupted)
+    monkeypatch.setattr("simnet.cli.run.run_scenario", interrupted)
     status, out, err = call("run", "office-20")
     assert (status, out, err.strip()) == (130, "", "")
 
@@ -166,4 +173,4 @@ def test_it_is_a_program() -> None:
     ("seconds", "clock"), [(0, "0:00"), (61.9, "1:01"), (3600, "1:00:00"), (37230, "10:20:30")]
 )
 def test_times_are_as_people_write_them(seconds: float, clock: str) -> None:
-    assert cli.clock(seconds) == clock
+    assert as_clock(seconds) == clock
