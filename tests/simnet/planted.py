@@ -11,8 +11,9 @@ from protocol.board import Board
 from protocol.effects import Store
 from protocol.entry import Entry
 from protocol.gossip import Batch, Gossip
-from protocol.inputs import BoardOpened, Now
+from protocol.inputs import Now
 from protocol.outbox import Outbox
+from protocol.publishing import Publishing
 from simnet.disk import Disk
 from simnet.host import Host
 from simnet.world import World
@@ -36,21 +37,37 @@ class DropsLastOfBatch(Gossip):
         super().on_loaded(batch, covered, entries[:-1])
 
 
-class ServesOwnEarly(Gossip):
+class _TellsOfOwn(Gossip):
+    """Does something about an own entry as soon as it is written."""
+
+    def _make_publishing(self, port: int) -> Publishing:
+        publishing = super()._make_publishing(port)
+        honest = publishing.publish
+
+        def publish(entry: Entry, crowd_least: int, now: Now) -> None:
+            self.on_written(entry, now)
+            honest(entry, crowd_least, now)
+
+        publishing.publish = publish  # type: ignore[method-assign]
+        return publishing
+
+    def on_written(self, entry: Entry, now: Now) -> None:
+        raise NotImplementedError
+
+
+class ServesOwnEarly(_TellsOfOwn):
     """Counts an own entry as the board's as soon as it is written."""
 
-    def publish(self, entry: Entry, now: Now) -> None:
+    def on_written(self, entry: Entry, now: Now) -> None:
         self.index.insert(entry.timestamp, entry.id)
-        super().publish(entry, now)
 
 
-class AnnouncesOwnEarly(Gossip):
+class AnnouncesOwnEarly(_TellsOfOwn):
     """Announces an own entry itself."""
 
-    def publish(self, entry: Entry, now: Now) -> None:
+    def on_written(self, entry: Entry, now: Now) -> None:
         for link in self.links.values():
             self._announce_to(link, entry, now)
-        super().publish(entry, now)
 
 
 class TrustsEverybody(Gossip):
@@ -72,18 +89,19 @@ class ForgetsAfterStoring(Gossip):
 class _EndlessOutbox(Outbox):
     """Takes any number."""
 
-    def add(self, entry: Entry, now_ms: int) -> None:
+    def add(self, entry: Entry, now_ms: int, crowd_least: int = 0) -> None:
         kept, self._waiting = self._waiting, {}
-        super().add(entry, now_ms)
+        super().add(entry, now_ms, crowd_least)
         self._waiting = {**kept, **self._waiting}
 
 
 class ForgetsBound(Gossip):
     """Its outbox has no bound."""
 
-    def __init__(self, core: object, opened: BoardOpened, port: int, now: Now) -> None:
-        super().__init__(core, opened, port, now)  # type: ignore[arg-type]
-        self.outbox = _EndlessOutbox(self._core.chance)
+    def _make_publishing(self, port: int) -> Publishing:
+        publishing = super()._make_publishing(port)
+        publishing.outbox = _EndlessOutbox(self._core.chance, 1_000)
+        return publishing
 
 
 class LosesOutbox(Host):

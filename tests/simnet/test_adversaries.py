@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from protocol import limits
-from protocol.board import Board, Descriptor
+from protocol.board import Descriptor
 from protocol.errors import ProtocolError, Reason, Refused
-from protocol.messages import Announce, Hand, Peers, Ping, Want, WireEntry, decode_message
+from protocol.messages import Announce, Peers, Ping, RelayRecords, Want, decode_message
 from simnet.adversaries import ADVERSARIES
 from simnet.adversaries.equivocator import Equivocator
 from simnet.adversaries.malformed import MalformedSender, garble, garble_bytes
@@ -21,7 +21,7 @@ from simnet.adversaries.sybils import Machine
 from simnet.checkers import Checkers
 from simnet.host import Host
 from simnet.topology import explicit
-from simnet.world import EPOCH_S, World
+from simnet.world import World
 
 BOARD = Descriptor("attacked", work_bits=0)
 
@@ -244,17 +244,17 @@ def test_malformed_senders_are_hung_up_on_with_a_reason_and_change_nothing() -> 
 
 
 def test_what_is_garbled_is_refused_with_a_documented_reason_or_still_well_formed() -> None:
-    board, random = Board.of(BOARD), Random(1)
+    random = Random(1)
     messages = [
         Announce([(1, bytes(32)), (2, bytes(32))]),
         Want(1, [bytes(32)]),
-        Hand(WireEntry(b"raw", bytes(64), b"payload")),
+        RelayRecords([b"raw"]),
         Peers([]),
         Ping(),
     ]
     refused: set[Reason] = set()
     for _ in range(3_000):
-        for kind, body in garble(random, random.choice(messages), board, EPOCH_S):
+        for kind, body in garble(random, random.choice(messages)):
             try:
                 decode_message(kind, body)
             except Refused as refusal:
