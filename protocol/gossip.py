@@ -127,6 +127,7 @@ class Gossip:
         self._core = core
         self.publishing = self._make_publishing(port)
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
+        self._unasked: dict[bytes, None] = {}
         self._deferred: dict[bytes, int] = {}
         for entry in opened.outbox:
             crowd_least = opened.held.get(entry.id, 0)
@@ -371,6 +372,7 @@ class Gossip:
             delay_ms = self._core.chance.between(limits.RECONCILE_AGAIN_MS_RANGE)
             self._core.timers.set((Due.RECONCILE, link.number), now.mono_ms + delay_ms)
         self._tell_progress()
+        self._ask_for_unasked(now)
 
     # --- Fetching ---------------------------------------------------------------------------------
 
@@ -499,14 +501,19 @@ class Gossip:
                 if number != batch.sources[identifier]:
                     self.fetcher.offer(number, [identifier], is_for_payload=True)
 
-    def want_payloads(self, identifiers: Sequence[bytes], now: Now) -> None:
-        """Payloads that were not wanted before are: ask every peer in turn."""
+    def want_payloads(self, identifiers: Sequence[bytes]) -> None:
+        """Payloads that were not wanted before are. Peers are asked for them when they are asked
+        things anyway: nobody shall see by a packet when a user takes a rule back (O-5)."""
         room = limits.LACKING_MAX - len(self._lacking)
         for identifier in identifiers[:room]:
-            self._lacking[identifier] = None
-        for link in self.links.values():
-            self.fetcher.offer(link.number, identifiers[:room], is_for_payload=True)
-        self._pump_all(now)
+            self._lacking[identifier] = self._unasked[identifier] = None
+
+    def _ask_for_unasked(self, now: Now) -> None:
+        if self._unasked:
+            unasked, self._unasked = list(self._unasked), {}
+            for link in self.links.values():
+                self.fetcher.offer(link.number, unasked, is_for_payload=True)
+            self._pump_all(now)
 
     def _tell_progress(self) -> None:
         is_reconciling = any(link.initiator is not None for link in self.links.values())
@@ -592,6 +599,7 @@ class Gossip:
         self.publishing.outbox.drop_before(oldest)
         if self.index.remove_before(oldest * BUCKET_SECONDS) or not len(self.index):
             self._core.emit(Expire(self.board.id, oldest))
+        self._ask_for_unasked(now)
         self._set(Due.EXPIRE, now, limits.EXPIRE_EVERY_MS)
 
     def _set(self, due: Due, now: Now, delay_ms: int) -> None:

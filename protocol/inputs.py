@@ -199,7 +199,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class PayloadsWanted:
-    """Stored entries whose payload is wanted again: ask around."""
+    """Stored entries whose payload is wanted again: ask around, when it is time to."""
 
     board_id: bytes
     ids: tuple[bytes, ...]

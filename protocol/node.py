@@ -164,7 +164,7 @@ class Node:
         self._board(withdraw.board_id).publishing.take_back(withdraw.id)
 
     def _handle_payloads_wanted(self, wanted: inputs.PayloadsWanted, now: Now) -> None:
-        self._board(wanted.board_id).want_payloads(wanted.ids, now)
+        self._board(wanted.board_id).want_payloads(wanted.ids)
 
     def _board(self, board_id: bytes) -> Gossip:
         if board_id not in self.boards:

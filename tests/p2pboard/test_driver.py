@@ -199,10 +199,20 @@ async def test_what_a_rule_had_purged_comes_again_from_a_peer(tmp_path: Path) ->
         )
         await two.store.write(Writer.remove_rule, BOARD.id, rule_id)
         await two.driver.want_payloads(BOARD.id)
+        assert await two.store.read(Reader.lacking, BOARD.id, 10), "nothing is asked for at once"
+        reconcile_now(two.driver)
         with trio.fail_after(20):
             while await two.store.read(Reader.lacking, BOARD.id, 10):
                 await trio.testing.wait_all_tasks_blocked(0.001)
         assert await two.store.read(Reader.load_entries, BOARD.id, [entry.id], 1) == (1, [entry])
+
+
+def reconcile_now(driver: Driver) -> None:
+    """As when the time for it has come."""
+    gossip = driver._node.boards[BOARD.id]
+    for link in gossip.links.values():
+        gossip.reconcile(link)
+    driver.feed(inputs.Tick())
 
 
 # --- Beginning ------------------------------------------------------------------------------------
