@@ -99,18 +99,21 @@ class Publishing:
         return True
 
     def run(self, now: Now) -> None:
-        """Do what is due."""
-        if len(self.relays):
+        """Do what is due. While there is no relay but this node, entries wait, and are not tried:
+        patience must not grow by what nobody could have passed on."""
+        if self._is_path(now):
             for entry in self.outbox.take_due(now.mono_ms, len(self.crowd(now)) + 1):
                 wire = WireEntry(entry.raw, entry.signature, entry.payload)
-                if not self.mix.queue(entry.id, wire, now):
-                    self.outbox.on_sent(entry.id, now.mono_ms)  # nobody is there: again later
+                self.mix.queue(entry.id, wire, now)
         self.mix.run(now)
-        self._arm()
+        self._arm(now)
 
-    def _arm(self) -> None:
+    def _is_path(self, now: Now) -> bool:
+        return self.relays.is_path(now.mono_ms, now.wall_s)
+
+    def _arm(self, now: Now) -> None:
         dues = [self.mix.next_ms()]
-        if len(self.relays):
+        if self._is_path(now):
             dues.append(self.outbox.next_ms())
         due_ms = min((due for due in dues if due is not None), default=None)
         if due_ms is not None:
@@ -127,7 +130,7 @@ class Publishing:
     def on_cell(self, remote: Address, cell: bytes, now: Now) -> None:
         """A cell of this board has come."""
         self.mix.receive(remote, cell, now)
-        self._arm()
+        self._arm(now)
 
     # --- Records ----------------------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ class Publishing:
                 self.relays.on_link(link.number, record.id, link.listening)
             if is_new:
                 self._tell(record, now, but=link)
-        self._arm()
+        self._arm(now)
 
     def _tell(self, record: Record, now: Now, but: Link | None = None) -> None:
         """Pass a record on to all peers, a moment later and together with others."""

@@ -119,14 +119,17 @@ def is_timely(record: Record, wall_s: int) -> bool:
 class _Choices(NamedTuple):
     """What is drawn from, put together at some moment.
 
-    :ivar alive: by host, the records that may be used; :ivar hosts: its keys.
+    :ivar usable: by host, the records that may be used; :ivar hosts: its keys.
     :ivar doubtful: records that nobody has answered for, or not the last time.
+    :ivar has_answered: whether those that may be used have answered, and are not just all that
+        there are.
     """
 
     until_ms: int
-    alive: dict[str, list[Record]]
+    usable: dict[str, list[Record]]
     hosts: list[str]
     doubtful: list[Record]
+    has_answered: bool
 
 
 class Relays:
@@ -239,7 +242,12 @@ class Relays:
     def hosts(self, now_ms: int, wall_s: int) -> list[str]:
         """The addresses, without ports, at which relays are alive: as many nodes could be on a
         path, or write."""
-        return self._current(now_ms, wall_s).hosts
+        choices = self._current(now_ms, wall_s)
+        return choices.hosts if choices.has_answered else []
+
+    def is_path(self, now_ms: int, wall_s: int) -> bool:
+        """Whether there is a relay to draw at all."""
+        return bool(self._current(now_ms, wall_s).hosts)
 
     # --- Drawing ----------------------------------------------------------------------------------
 
@@ -259,7 +267,7 @@ class Relays:
             host = self._chance.one_of(hosts)
             if host not in picked:
                 picked.append(host)
-        return [self._chance.one_of(choices.alive[host]) for host in picked]
+        return [self._chance.one_of(choices.usable[host]) for host in picked]
 
     def doubtful(self, now_ms: int, wall_s: int) -> Record | None:
         """One that is known and not alive, to send a test cell through."""
@@ -279,8 +287,8 @@ class Relays:
         alive = _by_host([r for r in others if self.is_alive(r.id, now_ms)], epoch)
         if 2 * len(alive) < len(answered):
             alive = answered  # it is the network
-        by_host = alive or _by_host(others, epoch)
-        return _Choices(now_ms + _CHOICES_MS, by_host, list(by_host), doubtful)
+        usable = alive or _by_host(others, epoch)
+        return _Choices(now_ms + _CHOICES_MS, usable, list(usable), doubtful, bool(alive))
 
 
 def _by_host(records: Sequence[Record], epoch: int) -> dict[str, list[Record]]:
