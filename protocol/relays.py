@@ -28,6 +28,7 @@ from protocol.chance import Chance
 from protocol.codec import decode_whole, encode, is_bytes, is_uint
 from protocol.crypto import KEY_BYTES, PUBLIC_KEY_BYTES, Group, keyed_hash
 from protocol.errors import Reason, Refused
+from protocol.handshake import packed_host
 from protocol.messages import Address
 from protocol.work import NONCE_BYTES, Work, work_of
 
@@ -108,7 +109,9 @@ def decode_record(board: Board, raw: bytes, group: Group) -> Record:
         raise Refused(Reason.RELAY_WORK, "too little work")
     if group.exchange(_ANY_SECRET, key) is None:
         raise Refused(Reason.RELAY_MALFORMED, "not a key")
-    return Record(digest[-RELAY_ID_BYTES:], epoch, key, Address(str(ip_address(host)), port), raw)
+    # An IPv4 address in an IPv6 one is the same host, and must not be drawn as if it were two.
+    plain = str(ip_address(packed_host(str(ip_address(host)))))
+    return Record(digest[-RELAY_ID_BYTES:], epoch, key, Address(plain, port), raw)
 
 
 def is_timely(record: Record, wall_s: int) -> bool:
