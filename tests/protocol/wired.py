@@ -1,8 +1,8 @@
 """Cores wired by hand: a driver without network, disk or clock, for tests of :mod:`protocol.node`.
 
 A :class:`Host` is a node and the least driver that it needs: time stands still unless a test lets
-it pass, and work given out (Verify, Store, Load, FindWork) waits in ``pending`` until a test answers
-it, all of it (:meth:`Host.work`) or piece by piece (:meth:`Host.answer`). A link ends in a
+it pass, and work given out (Verify, Store, Load, FindWork) waits in ``pending`` until a test
+answers it, all of it (:meth:`Host.work`) or piece by piece (:meth:`Host.answer`). A link ends in a
 :class:`Speaker`, a peer whose every message the test says and hears, or, between two hosts, in a
 :class:`Wire`. Datagrams are kept in ``datagrams``, and carried where the host is in a
 :class:`Network`.
