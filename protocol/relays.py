@@ -95,7 +95,8 @@ def decode_record(board: Board, raw: bytes, group: Group) -> Record:
         raise Refused(Reason.RELAY_MALFORMED, "not six fields in their one encoding")
     version, epoch, key, host, port, nonce = fields
     if not (
-        version == RELAY_VERSION
+        is_uint(version, RELAY_VERSION)
+        and version == RELAY_VERSION
         and is_uint(epoch, _UINT32_MAX)
         and is_bytes(key, PUBLIC_KEY_BYTES)
         and (is_bytes(host, 4) or is_bytes(host, 16))
