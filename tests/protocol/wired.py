@@ -17,7 +17,8 @@ from typing import Protocol
 
 from protocol import handshake, inputs, limits
 from protocol.board import Board, Descriptor
-from protocol.crypto import signing_public_key
+from protocol.codec import encode
+from protocol.crypto import exchange_public_key, signing_public_key
 from protocol.effects import (
     Advertise,
     Dial,
@@ -52,6 +53,7 @@ from protocol.messages import (
 )
 from protocol.node import Node
 from protocol.persona import Persona, draft_post
+from protocol.relays import RELAY_VERSION, epoch_of, relay_work
 
 #: A multiple of ten minutes.
 WALL_S = 1_790_000_400
@@ -101,6 +103,22 @@ def wire(entry: Entry) -> WireEntry:
 def item(entry: Entry) -> tuple[int, bytes]:
     """An entry as announcements name it."""
     return entry.header.bucket, entry.id
+
+
+def raw_record(
+    host: str | bytes = "10.0.0.9",
+    port: int = 4000,
+    epoch: int = epoch_of(WALL_S),
+    secret: bytes = bytes(range(32)),
+    board: Board = BOARD,
+    key: bytes | None = None,
+) -> bytes:
+    """A relay record that is right in every way; the same for the same arguments."""
+    key = exchange_public_key(secret) if key is None else key
+    packed = handshake.packed_host(host) if isinstance(host, str) else host
+    nonce = relay_work(board, epoch, key, packed, port).search(0, 1 << 20)
+    assert nonce is not None
+    return encode([RELAY_VERSION, epoch, key, packed, port, nonce])
 
 
 def of_kind(effects: Sequence[Effect], *kinds: type) -> list[Effect]:
