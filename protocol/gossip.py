@@ -546,7 +546,8 @@ class Gossip:
     def _announce_to(self, link: Link, entry: Entry, now: Now) -> None:
         if not link.announcing:
             jitter_ms = self._core.chance.below(limits.ANNOUNCE_JITTER_MS_MAX + 1)
-            self._core.timers.set((Due.ANNOUNCE, link.number), now.mono_ms + jitter_ms)
+            # Earlier where relay records are due already: they must not wait for longer.
+            self._core.timers.set_earlier((Due.ANNOUNCE, link.number), now.mono_ms + jitter_ms)
         if len(link.announcing) <= limits.ANNOUNCE_QUEUE_MAX:
             link.announcing[entry.id] = entry.header.bucket
 

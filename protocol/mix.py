@@ -285,7 +285,8 @@ class Mix:
         tokens, at_ms = self._buckets.pop(host, (float(limits.CELLS_PER_HOST_BURST), now.mono_ms))
         tokens += (now.mono_ms - at_ms) * limits.CELLS_PER_HOST_PER_S / 1000
         tokens = min(tokens, limits.CELLS_PER_HOST_BURST)
-        self._buckets[host] = (max(tokens - 1, 0.0), now.mono_ms)
+        is_taken = tokens >= 1
+        self._buckets[host] = (tokens - 1 if is_taken else tokens, now.mono_ms)
         if len(self._buckets) > limits.CELL_HOSTS_MAX:
             self._buckets.popitem(last=False)
-        return tokens >= 1
+        return is_taken

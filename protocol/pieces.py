@@ -100,9 +100,10 @@ class Assembly:
 
     def add(self, piece: Piece, now_ms: int) -> WireEntry | None:
         """Take a piece; the entry, if that was the last that was missing."""
-        self._make_room(now_ms)
+        self._give_up(now_ms)
         transfer = self._transfers.get(piece.transfer)
         if transfer is None:
+            self._make_room()
             transfer = _Transfer(piece.places, now_ms + limits.TRANSFER_MS_MAX)
             self._transfers[piece.transfer] = transfer
         if piece.places != transfer.places or piece.place in transfer.parts:
@@ -119,12 +120,14 @@ class Assembly:
         except Refused:
             return None  # whoever wrote it can't be told
 
-    def _make_room(self, now_ms: int) -> None:
+    def _give_up(self, now_ms: int) -> None:
         for identifier in [i for i, t in self._transfers.items() if t.gives_up_ms <= now_ms]:
             self._drop(identifier)
-        while (
-            len(self._transfers) >= limits.TRANSFERS_MAX or self._bytes > limits.TRANSFERS_BYTES_MAX
-        ):
+        while self._bytes > limits.TRANSFERS_BYTES_MAX - PIECE_BYTES_MAX:
+            self._drop(next(iter(self._transfers)))
+
+    def _make_room(self) -> None:
+        while len(self._transfers) >= limits.TRANSFERS_MAX:
             self._drop(next(iter(self._transfers)))
 
     def _drop(self, identifier: bytes) -> None:

@@ -15,7 +15,6 @@ from protocol import limits
 from protocol.board import Board
 from protocol.codec import encode
 from protocol.crypto import SEED_BYTES, Group
-from protocol.directory import is_worth_telling
 from protocol.effects import SendDatagram
 from protocol.entry import Entry
 from protocol.handshake import packed_host
@@ -99,18 +98,21 @@ class Publishing:
         return True
 
     def run(self, now: Now) -> None:
-        """Do what is due."""
-        if len(self.relays):
+        """Do what is due. While there is no relay but this node, entries wait, and are not tried:
+        patience must not grow by what nobody could have passed on."""
+        if self._is_path(now):
             for entry in self.outbox.take_due(now.mono_ms, len(self.crowd(now)) + 1):
                 wire = WireEntry(entry.raw, entry.signature, entry.payload)
-                if not self.mix.queue(entry.id, wire, now):
-                    self.outbox.on_sent(entry.id, now.mono_ms)  # nobody is there: again later
+                self.mix.queue(entry.id, wire, now)
         self.mix.run(now)
-        self._arm()
+        self._arm(now)
 
-    def _arm(self) -> None:
+    def _is_path(self, now: Now) -> bool:
+        return self.relays.is_path(now.mono_ms, now.wall_s)
+
+    def _arm(self, now: Now) -> None:
         dues = [self.mix.next_ms()]
-        if len(self.relays):
+        if self._is_path(now):
             dues.append(self.outbox.next_ms())
         due_ms = min((due for due in dues if due is not None), default=None)
         if due_ms is not None:
@@ -127,13 +129,13 @@ class Publishing:
     def on_cell(self, remote: Address, cell: bytes, now: Now) -> None:
         """A cell of this board has come."""
         self.mix.receive(remote, cell, now)
-        self._arm()
+        self._arm(now)
 
     # --- Records ----------------------------------------------------------------------------------
 
     def open_link(self, link: Link, now: Now) -> None:
         """A peer is there: it learns of all relays, and this node of an address of its own."""
-        link.relaying = [r.raw for r in self.relays.to_tell() if _is_worth(r, link)]
+        link.relaying = [r.raw for r in self.relays.to_tell() if _is_worth(r, link, link.local)]
         self.tell_due(link)
         host = _plain(link.local.host)
         if host not in self._hosts:
@@ -191,19 +193,24 @@ class Publishing:
         for raw in message.records:
             known = self.relays.get(record_id(self._board, raw))
             record = known or decode_record(self._board, raw, self._group)
-            if not _is_worth(record, link):
+            if not _is_worth(record, link, link.remote) or self._is_here(record):
                 continue
             is_new = known is None and self.relays.add(record, now.wall_s, now.mono_ms)
             if link.listening and _is_at(record, link.listening):
                 self.relays.on_link(link.number, record.id, link.listening)
             if is_new:
                 self._tell(record, now, but=link)
-        self._arm()
+        self._arm(now)
+
+    def _is_here(self, record: Record) -> bool:
+        """Whether it has an address of ours: made by us, or before our last start, or invented by
+        somebody. If we passed such a one on, our peers would take it for ours."""
+        return record.address.host in self._hosts and record.address.port == self.port
 
     def _tell(self, record: Record, now: Now, but: Link | None = None) -> None:
         """Pass a record on to all peers, a moment later and together with others."""
         for link in self._links.values():
-            if link is not but and _is_worth(record, link):
+            if link is not but and _is_worth(record, link, link.local):
                 link.relaying.append(record.raw)
                 jitter_ms = self._ports.chance.below(limits.ANNOUNCE_JITTER_MS_MAX + 1)
                 self._ports.timers.set_earlier((Due.ANNOUNCE, link.number), now.mono_ms + jitter_ms)
@@ -236,11 +243,16 @@ def _is_loopback(host: str) -> bool:
     return ip_address(packed_host(host)).is_loopback
 
 
-def _is_worth(record: Record, link: Link) -> bool:
-    """Whether its address can mean something here: one that means only "this machine" comes from a
-    node on this machine. (Link-local ones mean something on this segment: nobody counts who has not
-    answered there.)"""
-    if _is_loopback(record.address.host):
-        return _is_loopback(link.remote.host)
+def _is_worth(record: Record, link: Link, end: Address) -> bool:
+    """Whether its address can mean something to who hears of it on this link: one that means only
+    "this machine" comes from a node on this machine; one that means something on one segment only
+    must be an end of the link itself.
+
+    :param end: the end of the link at which who tells it is.
+    """
     host = ip_address(record.address.host)
-    return host.is_link_local or is_worth_telling(record.address)
+    if host.is_loopback:
+        return _is_loopback(link.remote.host)
+    if host.version == 6 and host.is_link_local:
+        return record.address.host == _plain(end.host)
+    return not (host.is_unspecified or host.is_multicast)

@@ -28,6 +28,7 @@ from protocol.chance import Chance
 from protocol.codec import decode_whole, encode, is_bytes, is_uint
 from protocol.crypto import KEY_BYTES, PUBLIC_KEY_BYTES, Group, keyed_hash
 from protocol.errors import Reason, Refused
+from protocol.handshake import packed_host
 from protocol.messages import Address
 from protocol.work import NONCE_BYTES, Work, work_of
 
@@ -94,7 +95,8 @@ def decode_record(board: Board, raw: bytes, group: Group) -> Record:
         raise Refused(Reason.RELAY_MALFORMED, "not six fields in their one encoding")
     version, epoch, key, host, port, nonce = fields
     if not (
-        version == RELAY_VERSION
+        is_uint(version, RELAY_VERSION)
+        and version == RELAY_VERSION
         and is_uint(epoch, _UINT32_MAX)
         and is_bytes(key, PUBLIC_KEY_BYTES)
         and (is_bytes(host, 4) or is_bytes(host, 16))
@@ -108,7 +110,9 @@ def decode_record(board: Board, raw: bytes, group: Group) -> Record:
         raise Refused(Reason.RELAY_WORK, "too little work")
     if group.exchange(_ANY_SECRET, key) is None:
         raise Refused(Reason.RELAY_MALFORMED, "not a key")
-    return Record(digest[-RELAY_ID_BYTES:], epoch, key, Address(str(ip_address(host)), port), raw)
+    # An IPv4 address in an IPv6 one is the same host, and must not be drawn as if it were two.
+    plain = str(ip_address(packed_host(str(ip_address(host)))))
+    return Record(digest[-RELAY_ID_BYTES:], epoch, key, Address(plain, port), raw)
 
 
 def is_timely(record: Record, wall_s: int) -> bool:
@@ -119,14 +123,17 @@ def is_timely(record: Record, wall_s: int) -> bool:
 class _Choices(NamedTuple):
     """What is drawn from, put together at some moment.
 
-    :ivar alive: by host, the records that may be used; :ivar hosts: its keys.
+    :ivar usable: by host, the records that may be used; :ivar hosts: its keys.
     :ivar doubtful: records that nobody has answered for, or not the last time.
+    :ivar has_answered: whether those that may be used have answered, and are not just all that
+        there are.
     """
 
     until_ms: int
-    alive: dict[str, list[Record]]
+    usable: dict[str, list[Record]]
     hosts: list[str]
     doubtful: list[Record]
+    has_answered: bool
 
 
 class Relays:
@@ -239,7 +246,12 @@ class Relays:
     def hosts(self, now_ms: int, wall_s: int) -> list[str]:
         """The addresses, without ports, at which relays are alive: as many nodes could be on a
         path, or write."""
-        return self._current(now_ms, wall_s).hosts
+        choices = self._current(now_ms, wall_s)
+        return choices.hosts if choices.has_answered else []
+
+    def is_path(self, now_ms: int, wall_s: int) -> bool:
+        """Whether there is a relay to draw at all."""
+        return bool(self._current(now_ms, wall_s).hosts)
 
     # --- Drawing ----------------------------------------------------------------------------------
 
@@ -259,7 +271,7 @@ class Relays:
             host = self._chance.one_of(hosts)
             if host not in picked:
                 picked.append(host)
-        return [self._chance.one_of(choices.alive[host]) for host in picked]
+        return [self._chance.one_of(choices.usable[host]) for host in picked]
 
     def doubtful(self, now_ms: int, wall_s: int) -> Record | None:
         """One that is known and not alive, to send a test cell through."""
@@ -279,8 +291,8 @@ class Relays:
         alive = _by_host([r for r in others if self.is_alive(r.id, now_ms)], epoch)
         if 2 * len(alive) < len(answered):
             alive = answered  # it is the network
-        by_host = alive or _by_host(others, epoch)
-        return _Choices(now_ms + _CHOICES_MS, by_host, list(by_host), doubtful)
+        usable = alive or _by_host(others, epoch)
+        return _Choices(now_ms + _CHOICES_MS, usable, list(usable), doubtful, bool(alive))
 
 
 def _by_host(records: Sequence[Record], epoch: int) -> dict[str, list[Record]]:

@@ -24,7 +24,6 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     Message,
     Nudge,
@@ -74,7 +73,6 @@ meant: st.SearchStrategy[Message] = st.one_of(
     st.builds(Announce, st.lists(entries.map(item), min_size=1, max_size=8)),
     st.builds(Want, numbers, st.lists(known_ids, min_size=1, max_size=8)),
     st.builds(Entries, numbers, st.booleans(), st.lists(entries.map(wire), max_size=6)),
-    st.builds(Hand, entries.map(wire)),
     st.builds(Ask, st.sampled_from([b"\x61", b"\x61\x00\x00\x02\x00"])),
     st.builds(Answer, st.sampled_from([b"\x61", b"\x61\x00\x00\x02\x00"])),
     st.just(Nudge()),
@@ -215,10 +213,9 @@ class HostilePeer(RuleBasedStateMachine):
         assert fetcher.wanted <= limits.WANTED_MAX
         in_flight_max = limits.REQUESTS_PER_LINK_MAX * limits.REQUEST_IDS * len(gossip.links)
         assert len(fetcher.arriving) <= limits.ARRIVING_MAX + in_flight_max
-        assert set(gossip._echo) <= fetcher.arriving
         assert len(gossip._lacking) <= limits.LACKING_MAX
         assert len(gossip._deferred) <= limits.DEFERRED_MAX
-        assert len(gossip.outbox) <= limits.OUTBOX_MAX
+        assert len(gossip.publishing.outbox) <= limits.OUTBOX_MAX
         assert len(gossip.directory) <= limits.ADDRESSES_PER_BOARD_MAX
         assert len(gossip.directory._dialling) <= limits.DIALS_AT_ONCE_MAX
         dialled = sum(link.is_dialled for link in gossip.links.values())
@@ -254,7 +251,7 @@ class HostilePeer(RuleBasedStateMachine):
         other.greet()
         other.take()
         entry = written("honest", wall_s=self.host.wall_s)
-        giver.say(Hand(wire(entry)))
+        giver.bring(entry)
         self.host.work()
         self.host.pass_ms(limits.ANNOUNCE_JITTER_MS_MAX)
         announced = [m for m in other.take() if isinstance(m, Announce)]

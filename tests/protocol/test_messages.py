@@ -18,7 +18,6 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     Message,
     MessageKind,
@@ -26,6 +25,7 @@ from protocol.messages import (
     Peers,
     Ping,
     Pong,
+    RelayRecords,
     Want,
     WireEntry,
     decode_message,
@@ -54,11 +54,14 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Announce, st.lists(st.tuples(uint32, ids), min_size=1, max_size=5)),
     st.builds(Want, uint32, st.lists(ids, min_size=1, max_size=5)),
     st.builds(Entries, uint32, st.booleans(), st.lists(wire_entries, max_size=4)),
-    st.builds(Hand, wire_entries),
     st.builds(Peers, st.lists(st.builds(Address, hosts, st.integers(1, 65535)), max_size=4)),
     st.just(Ping()),
     st.just(Pong()),
     st.builds(Bye, st.integers(0, 255)),
+    st.builds(
+        RelayRecords,
+        st.lists(st.binary(max_size=limits.RELAY_RECORD_BYTES_MAX), min_size=1, max_size=4),
+    ),
 )
 
 
@@ -112,8 +115,9 @@ def test_fields_of_any_type_are_taken_or_malformed(kind: int, fields: list[Any])
 
 
 def test_every_kind_is_known_and_has_a_number_of_its_own() -> None:
-    assert [kind.value for kind in MessageKind] == list(range(1, 13))
-    assert refusal_of(0, encode([])) is UNKNOWN and refusal_of(13, encode([])) is UNKNOWN
+    assert [kind.value for kind in MessageKind] == [*range(1, 8), *range(9, 14)]
+    for unassigned in (0, 8, 14):
+        assert refusal_of(unassigned, encode([])) is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,6 @@ def test_every_kind_is_known_and_has_a_number_of_its_own() -> None:
         (MessageKind.ENTRIES, [0, True, [[b"", bytes(64)]]]),
         (MessageKind.ENTRIES, [0, True, [[b"", bytes(64), "text"]]]),
         (MessageKind.ENTRIES, [0, True, [[b"", bytes(64), None]] * (limits.WANT_IDS_MAX + 1)]),
-        (MessageKind.HAND, [None]),
         (MessageKind.PEERS, [[["10.0.0.1", 0]]]),
         (MessageKind.PEERS, [[["10.0.0.1", 65536]]]),
         (MessageKind.PEERS, [[["10.0.0.1", 1]] * (limits.PEERS_ADDRESSES_MAX + 1)]),
@@ -149,6 +152,11 @@ def test_every_kind_is_known_and_has_a_number_of_its_own() -> None:
         (MessageKind.PING, [None]),
         (MessageKind.BYE, [256]),
         (MessageKind.BYE, [True]),
+        (MessageKind.RELAYS, [[]]),
+        (MessageKind.RELAYS, [b""]),
+        (MessageKind.RELAYS, [["text"]]),
+        (MessageKind.RELAYS, [[bytes(limits.RELAY_RECORD_BYTES_MAX + 1)]]),
+        (MessageKind.RELAYS, [[b""] * (limits.RELAYS_ITEMS_MAX + 1)]),
     ],
 )
 def test_a_field_out_of_its_bounds_is_malformed(kind: int, fields: list[Any]) -> None:
@@ -177,7 +185,7 @@ def test_the_largest_messages_fit_the_bound_on_bodies() -> None:
         Announce([(2**32 - 1, bytes(32))] * limits.ANNOUNCE_ITEMS_MAX),
         Want(2**32 - 1, [bytes(32)] * limits.WANT_IDS_MAX),
         Entries(2**32 - 1, True, batch),
-        Hand(entry),
+        RelayRecords([bytes(limits.RELAY_RECORD_BYTES_MAX)] * limits.RELAYS_ITEMS_MAX),
     ]
     for message in largest:
         body = encode_body(message)

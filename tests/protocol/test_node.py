@@ -11,11 +11,11 @@ from protocol.board import Board, Descriptor
 from protocol.directory import TAGS_STEP, presence_tag
 from protocol.effects import (
     Advertise,
-    CameBack,
     Dial,
     Effect,
     EntriesArrived,
     Expire,
+    FindWork,
     HangUp,
     LinkDown,
     LinkUp,
@@ -37,7 +37,6 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     Message,
     Nudge,
@@ -70,6 +69,8 @@ JITTER_MS = limits.ANNOUNCE_JITTER_MS_MAX
 PEER = Address("10.0.0.77", 4000)
 #: The reconciliation message of an empty set: no ids in the range that is everything.
 NOTHING = b"\x61\x00\x00\x02\x00"
+#: The first token that is free: before, the node has had its relay record's work looked for.
+FREE = 2
 
 
 def hung_up(effects: list[Effect]) -> list[tuple[int, Reason]]:
@@ -239,7 +240,9 @@ def test_a_member_that_dials_is_answered_and_greeted() -> None:
     [hello] = member.take()
     assert isinstance(hello, Hello) and hello.port == LISTENING.port
     reached = Address(member.remote.host, member.port)
-    assert member.greet() == [Tell(LinkUp(BOARD.id, 1, reached))]
+    linked, search = member.greet()
+    assert linked == Tell(LinkUp(BOARD.id, 1, reached))
+    assert isinstance(search, FindWork)  # of a record for the address that the link has shown
 
 
 def test_a_member_that_was_dialled_is_remembered_and_reconciled_with() -> None:
@@ -300,9 +303,9 @@ def test_two_links_between_two_nodes_become_the_same_one_at_both_ends(
     network.settle()
     assert len(first.node.links) == 1 and list(first.node.links) == list(second.node.links)
     assert {*first.hung_up.values(), *second.hung_up.values()} == {Reason.LINK_DUPLICATE}
-    entry = written("over the one that is left")
+    entry = written("comes back over the one that is left")
     first.feed(inputs.Publish(BOARD.id, entry))
-    network.run(1)
+    network.run(20)
     assert set(first.disk) == set(second.disk) == {entry.id}
 
 
@@ -449,7 +452,7 @@ def test_nothing_is_said_before_hello(message: Message) -> None:
 
 def test_an_unknown_kind_and_a_malformed_body_have_their_reasons() -> None:
     """M-2, M-3, M-8."""
-    assert refused_for(stream=encode_message(13, b"\x80")) is Reason.LINK_MESSAGE_UNKNOWN
+    assert refused_for(stream=encode_message(14, b"\x80")) is Reason.LINK_MESSAGE_UNKNOWN
     assert refused_for(stream=encode_message(200, b"")) is Reason.LINK_MESSAGE_UNKNOWN
     assert refused_for(stream=encode_message(10, b"\x81\x00")) is Reason.LINK_MESSAGE_MALFORMED
     assert refused_for(stream=encode_message(6, b"junk")) is Reason.LINK_MESSAGE_MALFORMED
@@ -535,11 +538,11 @@ def test_an_announced_entry_is_asked_for_verified_stored_and_only_then_announced
     [want] = source.take()
     assert want == Want(1, [entry.id])
     answer = Entries(1, True, [wire(entry)])
-    assert source.say(answer) == [Verify(1, (entry,))]
-    assert host.feed(inputs.Verified(1, (True,))) == [Store(2, BOARD.id, (entry,))]
+    assert source.say(answer) == [Verify(FREE, (entry,))]
+    assert host.feed(inputs.Verified(FREE, (True,))) == [Store(FREE + 1, BOARD.id, (entry,))]
     assert host.pass_ms(1_000) == [] and other.take() == []
     assert not len(host.node.boards[BOARD.id].index)
-    stored = host.feed(inputs.Stored(2))
+    stored = host.feed(inputs.Stored(FREE + 1))
     assert Tell(EntriesArrived(BOARD.id, (entry,))) in stored
     host.pass_ms(JITTER_MS)
     assert other.take() == [Announce([item(entry)])] and source.take() == []
@@ -552,7 +555,7 @@ def test_what_is_not_stored_is_not_answered_for() -> None:
     entry = written("not yet")
     source.say(Announce([item(entry)]))
     give(source, entry)
-    host.feed(inputs.Verified(1, (True,)))
+    host.feed(inputs.Verified(FREE, (True,)))
     host.pending.clear()
     other.say(Ask(Initiator(host.node.boards[BOARD.id].index).start()), Want(9, [entry.id]))
     host.work()
@@ -565,8 +568,8 @@ def test_a_write_that_failed_is_as_if_the_entry_had_never_come() -> None:
     entry = written("disk full")
     source.say(Announce([item(entry)]))
     give(source, entry)
-    host.feed(inputs.Verified(1, (True,)))
-    assert host.feed(inputs.StoreFailed(2)) == []
+    host.feed(inputs.Verified(FREE, (True,)))
+    assert host.feed(inputs.StoreFailed(FREE + 1)) == []
     source.say(Announce([item(entry)]))
     assert wants(source.take()) == [Want(2, [entry.id])]
 
@@ -578,7 +581,7 @@ def test_an_entry_that_was_not_asked_for_is_unexpected_and_what_came_before_it_i
     asked, unasked = many(2)
     source.say(Announce([item(asked)]))
     effects = give(source, asked, unasked)
-    assert effects[0] == Verify(1, (asked,))
+    assert effects[0] == Verify(FREE, (asked,))
     assert hung_up(effects) == [(1, Reason.LINK_MESSAGE_UNEXPECTED)]
     host.work()
     assert set(host.disk) == {asked.id}
@@ -601,7 +604,7 @@ def test_who_sends_a_bad_signature_is_hung_up_on_and_the_rest_of_the_batch_is_ke
     source.say(Announce([item(entry) for entry in (good, bad, better)]))
     give(source, good, badly_signed(bad), better)
     effects = host.work()
-    assert effects[0] == Store(2, BOARD.id, (good, better))
+    assert effects[0] == Store(FREE + 1, BOARD.id, (good, better))
     assert hung_up(effects) == [(1, Reason.ENTRY_SIGNATURE)]
     assert source.take()[-1] == Bye(Reason.ENTRY_SIGNATURE)
     assert set(host.disk) == {good.id, better.id}
@@ -620,7 +623,7 @@ def test_who_sends_an_invalid_entry_is_hung_up_on_with_the_rule_that_it_breaks()
     source.say(Announce([item(good), item(bad)]))
     other.say(Announce([item(bad)]))
     effects = give(source, good, bad._replace(payload=b"not its payload"))
-    assert effects[0] == Verify(1, (good,))
+    assert effects[0] == Verify(FREE, (good,))
     assert hung_up(effects) == [(1, Reason.ENTRY_PAYLOAD)]
     assert wants(other.take()) == [Want(2, [bad.id])]
 
@@ -808,7 +811,7 @@ def test_entries_asked_for_are_loaded_and_sent_and_those_not_there_left_out() ->
     host = Host(stored=[stored])
     peer = host.meet(1)
     effects = peer.say(Want(7, [missing.id, stored.id]))
-    assert effects == [Load(1, BOARD.id, (missing.id, stored.id), limits.ENTRIES_BATCH_BYTES)]
+    assert effects == [Load(FREE, BOARD.id, (missing.id, stored.id), limits.ENTRIES_BATCH_BYTES)]
     host.work()
     assert peer.take() == [Entries(7, True, [wire(stored)])]
 
@@ -853,115 +856,6 @@ def test_a_peer_that_asks_but_does_not_read_is_hung_up_on_at_the_bound() -> None
     assert host.unsent[1] < limits.SEND_BYTES_MAX + 2 * limits.RECONCILE_BYTES_MAX
 
 
-# --- Publishing -----------------------------------------------------------------------------------
-
-
-def test_an_own_entry_is_handed_to_one_peer_and_is_nowhere_else_until_it_came_back() -> None:
-    """O-1, O-2."""
-    host = Host()
-    peers = [host.meet(link) for link in (1, 2, 3)]
-    entry = written("mine")
-    effects = host.feed(inputs.Publish(BOARD.id, entry))
-    assert [type(effect) for effect in effects] == [SendBytes]
-    heard = [peer.take() for peer in peers]
-    assert sorted(heard, key=len) == [[], [], [Hand(wire(entry))]]
-    for peer in peers:
-        peer.say(Ask(Initiator(Host(name="x").node.boards[BOARD.id].index).start()))
-        peer.say(Want(5, [entry.id]))
-        host.work()
-        assert peer.take() == [Answer(NOTHING), Entries(5, True, [])]
-    host.pass_ms(4_000)
-    assert [peer.take() for peer in peers] == [[], [], []]
-    assert host.events[-1] == LinkUp(BOARD.id, 3, Address("10.0.0.5", 4000))
-
-
-def test_an_own_entry_comes_back_like_anybody_elses() -> None:
-    """O-1."""
-    host = Host()
-    relay, other = host.meet(1), host.meet(2)
-    entry = written("mine")
-    host.feed(inputs.Publish(BOARD.id, entry))
-    relay.take(), other.take()
-    other.say(Announce([item(entry)]))
-    give(other, entry)
-    effects = host.work()
-    told = [effect.event for effect in effects if isinstance(effect, Tell)]
-    assert CameBack(BOARD.id, entry.id) in told
-    assert EntriesArrived(BOARD.id, (entry,)) in told
-    host.pass_ms(JITTER_MS)
-    assert relay.take() == [Announce([item(entry)])] and other.take() == []
-    host.pass_ms(30_000)
-    assert not any(isinstance(message, Hand) for message in relay.take() + other.take())
-
-
-def test_an_own_entry_without_its_payload_has_not_come_back() -> None:
-    """O-1."""
-    host = Host()
-    silencer, other = host.meet(1), host.meet(2)
-    entry = written("not to be silenced")
-    host.feed(inputs.Publish(BOARD.id, entry))
-    silencer.say(Announce([item(entry)]))
-    [want] = wants(silencer.take())
-    silencer.say(Entries(want.request, True, [wire(entry._replace(payload=None))]))
-    host.work()
-    assert not any(isinstance(event, CameBack) for event in host.events)
-    other.take()
-    host.pass_ms(3 * limits.REHAND_MS_RANGE[1])
-    assert Hand(wire(entry)) in other.take()
-
-
-def test_an_entry_that_does_not_come_back_is_handed_to_another_peer_after_a_random_time() -> None:
-    """O-2."""
-    least_ms, most_ms = limits.REHAND_MS_RANGE
-    host = Host()
-    peers = {link: host.meet(link) for link in (1, 2, 3)}
-    host.feed(inputs.Publish(BOARD.id, written("again")))
-    [first] = [link for link, peer in peers.items() if peer.take()]
-    host.pass_ms(least_ms - 1)
-    assert not any(peer.take() for peer in peers.values())
-    host.pass_ms(most_ms - least_ms + 1)
-    [second] = [link for link, peer in peers.items() if peer.take()]
-    assert first != second
-
-
-def test_own_entries_of_the_last_run_are_handed_over_once_somebody_is_there() -> None:
-    entry = written("from the last run")
-    host = Host(outbox=(entry,))
-    host.pass_ms(60_000)
-    peer = Speaker(host, 1)
-    peer.dial()
-    peer.greet()
-    assert Hand(wire(entry)) in peer.take()
-
-
-def test_an_entry_handed_over_is_announced_to_all_its_giver_included() -> None:
-    """O-3, O-4."""
-    host = Host()
-    giver, other = host.meet(1), host.meet(2)
-    entry = written("handed")
-    assert giver.say(Hand(wire(entry))) == [Verify(1, (entry,))]
-    host.work()
-    host.pass_ms(JITTER_MS)
-    assert giver.take() == other.take() == [Announce([item(entry)])]
-    giver.say(Hand(wire(entry)))
-    host.pass_ms(JITTER_MS)
-    assert giver.take() == [Announce([item(entry)])] and other.take() == []
-
-
-def test_handing_over_a_bad_entry_is_as_bad_as_sending_it() -> None:
-    """O-4."""
-    host = Host()
-    giver, other = host.meet(1), host.meet(2)
-    entry = written("bad")
-    giver.say(Hand(wire(badly_signed(entry))))
-    assert hung_up(host.work()) == [(1, Reason.ENTRY_SIGNATURE)]
-    assert hung_up(other.say(Hand(wire(entry._replace(payload=b""))))) == [
-        (2, Reason.ENTRY_PAYLOAD)
-    ]
-    late = written("late", wall_s=WALL_S - 40 * 86400)
-    assert host.meet(3).say(Hand(wire(late))) == []
-
-
 # --- Announcing -----------------------------------------------------------------------------------
 
 
@@ -971,7 +865,7 @@ def test_a_burst_goes_as_one_announcement_after_the_jitter() -> None:
     source, other = host.meet(1), host.meet(2)
     entries = many(5)
     for entry in entries:
-        source.say(Hand(wire(entry)))
+        source.bring(entry)
     host.work()
     assert other.take() == []
     host.pass_ms(JITTER_MS)
@@ -1015,7 +909,8 @@ def test_a_peer_that_stays_silent_is_hung_up_on() -> None:
     """L-14, L-15."""
     host = Host()
     peer = host.meet(1)
-    assert hung_up(host.pass_ms(limits.IDLE_MS_MAX - 1)) == []
+    silent_ms = host.mono_ms - host.node.links[1].heard_ms
+    assert hung_up(host.pass_ms(limits.IDLE_MS_MAX - silent_ms - 1)) == []
     assert hung_up(host.pass_ms(1)) == [(1, Reason.LINK_IDLE)]
     assert [m for m in peer.take() if not isinstance(m, Peers)] == [Ping(), Bye(Reason.LINK_IDLE)]
 
@@ -1043,9 +938,10 @@ def test_leaving_a_board_says_goodbye_and_dials_nobody() -> None:
 
 def test_work_that_is_done_after_its_board_was_left_is_dropped() -> None:
     host = Host()
-    host.meet(1).say(Hand(wire(written("too late"))))
+    [verify] = host.meet(1).bring(written("too late"))
+    assert isinstance(verify, Verify)
     host.feed(inputs.BoardClosed(BOARD.id))
-    assert host.feed(inputs.Verified(1, (True,))) == []
+    assert host.feed(inputs.Verified(verify.token, (True,))) == []
 
 
 def test_a_dialled_link_is_exchanged_for_another_now_and_then_where_there_are_others() -> None:

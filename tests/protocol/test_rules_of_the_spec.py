@@ -20,7 +20,7 @@ from protocol.board import LOBBY, Board, decode_descriptor, encode_descriptor
 from protocol.codec import encode
 from protocol.crypto import is_signed
 from protocol.directory import presence_tag
-from protocol.effects import CameBack, EntriesArrived, SendBytes
+from protocol.effects import EntriesArrived, SendBytes
 from protocol.entry import SALT_BYTES, Entry, decode_entry, entry_id, payload_hash
 from protocol.errors import Reason, Refused
 from protocol.index import EntryIndex
@@ -31,7 +31,6 @@ from protocol.messages import (
     Ask,
     Bye,
     Entries,
-    Hand,
     Hello,
     Message,
     Nudge,
@@ -50,7 +49,6 @@ from tests.protocol.wired import (
     LISTENING,
     WALL_S,
     Host,
-    Network,
     Speaker,
     item,
     many,
@@ -145,6 +143,7 @@ def test_a_boards_keys_follow_from_its_descriptor() -> None:
     assert BOARD.tag == hashed(b"p2pb board tag", board_id, b"", 4)
     assert BOARD.link_psk == hashed(b"p2pb link psk", board_id, b"", 32)
     assert BOARD.discovery_key == hashed(b"p2pb discovery", board_id, b"", 32)
+    assert BOARD.cell_key == hashed(b"p2pb cells", board_id, b"", 32)
 
 
 def test_nothing_of_a_board_is_readable_on_the_wire() -> None:
@@ -154,7 +153,8 @@ def test_nothing_of_a_board_is_readable_on_the_wire() -> None:
     peer.say(Want(1, [entry.id for entry in many(3)]))
     host.work()
     shown = b"".join(salt for a in host.advertised for salt in (a.salt, *a.tags))
-    for secret in (BOARD.id, BOARD.tag, BOARD.link_psk, BOARD.discovery_key, b"test", b"entry 0"):
+    keys = (BOARD.id, BOARD.tag, BOARD.link_psk, BOARD.discovery_key, BOARD.cell_key)
+    for secret in (*keys, b"test", b"entry 0"):
         assert secret not in peer.wire_heard + shown
 
 
@@ -220,7 +220,7 @@ def test_gaps_forks_and_unknown_parents_are_no_faults() -> None:
     peer = host.meet(1)
     for entry in reversed(stray()):
         assert decode_entry(BOARD, *wire(entry), WALL_S) == entry
-        peer.say(Hand(wire(entry)))
+        peer.bring(entry)
     host.work()
     assert set(host.disk) == {entry.id for entry in stray()}
     assert peer.reason is None
@@ -350,7 +350,8 @@ def test_what_is_durable_is_reconciled_by_bucket_and_id() -> None:
     stored = [written(f"{n}", wall_s=WALL_S - 600 * (n % 3)) for n in range(9)]
     host = Host(stored=stored, outbox=(written("own"),))
     peer = host.meet(1)
-    peer.say(Hand(wire(written("arriving"))), Ask(Initiator(EntryIndex()).start()))
+    peer.bring(written("arriving"))
+    peer.say(Ask(Initiator(EntryIndex()).start()))
     [answer] = heard(peer, Answer)
     assert isinstance(answer, Answer)
     in_order = sorted((entry.header.bucket * 600, entry.id) for entry in stored)
@@ -426,14 +427,14 @@ def test_the_next_question_waits_while_much_is_left_to_fetch() -> None:
 
 
 def test_a_payload_that_comes_late_is_announced_and_asked_for() -> None:
-    """T-11, O-5."""
+    """T-11."""
     host = Host(stored=[POST._replace(payload=None)], lacking=(POST.id,))
     giver, other = host.meet(1), host.meet(2)
-    giver.say(Hand(wire(POST)))
+    giver.say(Entries(1, True, [wire(POST)]))
     host.work()
     host.pass_ms(100)
     assert host.disk[POST.id] == POST
-    assert heard(other, Announce) == heard(giver, Announce) == [Announce([item(POST)])]
+    assert heard(other, Announce) == [Announce([item(POST)])] and heard(giver, Announce) == []
     assert any(isinstance(event, EntriesArrived) for event in host.events)
     lacking = Host(stored=[POST._replace(payload=None)])
     peer = lacking.meet(1)
@@ -442,21 +443,6 @@ def test_a_payload_that_comes_late_is_announced_and_asked_for() -> None:
     lacking.node.boards[BOARD.id]._lacking[POST.id] = None
     peer.say(Announce([item(POST)]))
     assert len(heard(peer, Want)) == 1
-
-
-# --- Publishing -----------------------------------------------------------------------------------
-
-
-def test_an_entry_comes_back_through_a_real_peer() -> None:
-    """O-3."""
-    author, keeper = Host(name="author"), Host(name="keeper", listening=ELSEWHERE)
-    network = Network(author, keeper)
-    network.connect(author, keeper)
-    network.settle()
-    author.feed(inputs.Publish(BOARD.id, POST))
-    network.run(1)
-    assert author.disk == keeper.disk == {POST.id: POST}
-    assert CameBack(BOARD.id, POST.id) in author.events
 
 
 # --- Discovery ------------------------------------------------------------------------------------

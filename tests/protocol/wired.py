@@ -1,10 +1,11 @@
 """Cores wired by hand: a driver without network, disk or clock, for tests of :mod:`protocol.node`.
 
 A :class:`Host` is a node and the least driver that it needs: time stands still unless a test lets
-it pass, and work given out (Verify, Store, Load) waits in ``pending`` until a test answers it, all
-of it (:meth:`Host.work`) or piece by piece (:meth:`Host.answer`). A link ends in a
+it pass, and work given out (Verify, Store, Load, FindWork) waits in ``pending`` until a test
+answers it, all of it (:meth:`Host.work`) or piece by piece (:meth:`Host.answer`). A link ends in a
 :class:`Speaker`, a peer whose every message the test says and hears, or, between two hosts, in a
-:class:`Wire`.
+:class:`Wire`. Datagrams are kept in ``datagrams``, and carried where the host is in a
+:class:`Network`.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from typing import Protocol
 
 from protocol import handshake, inputs, limits
 from protocol.board import Board, Descriptor
-from protocol.crypto import signing_public_key
+from protocol.codec import encode
+from protocol.crypto import exchange_public_key, signing_public_key
 from protocol.effects import (
     Advertise,
     Dial,
     Effect,
     Event,
     Expire,
+    FindWork,
     HangUp,
     Load,
     SendBytes,
+    SendDatagram,
     Store,
     Tell,
     Verify,
@@ -37,8 +41,11 @@ from protocol.index import encode_key
 from protocol.inputs import Input, Now
 from protocol.messages import (
     Address,
+    Announce,
+    Entries,
     Hello,
     Message,
+    Want,
     WireEntry,
     decode_message,
     encode_body,
@@ -46,12 +53,15 @@ from protocol.messages import (
 )
 from protocol.node import Node
 from protocol.persona import Persona, draft_post
+from protocol.relays import RELAY_VERSION, epoch_of, relay_work
 
 #: A multiple of ten minutes.
 WALL_S = 1_790_000_400
 BOARD = Board.of(Descriptor("test", secret=bytes(range(32)), work_bits=0))
 OTHER_BOARD = Board.of(Descriptor("other", secret=bytes(32), work_bits=0))
 LISTENING = Address("10.0.0.1", 4000)
+
+Work = Verify | Store | Load | FindWork
 
 
 def seeded(name: str) -> Callable[[int], bytes]:
@@ -95,6 +105,22 @@ def item(entry: Entry) -> tuple[int, bytes]:
     return entry.header.bucket, entry.id
 
 
+def raw_record(
+    host: str | bytes = "10.0.0.9",
+    port: int = 4000,
+    epoch: int = epoch_of(WALL_S),
+    secret: bytes = bytes(range(32)),
+    board: Board = BOARD,
+    key: bytes | None = None,
+) -> bytes:
+    """A relay record that is right in every way; the same for the same arguments."""
+    key = exchange_public_key(secret) if key is None else key
+    packed = handshake.packed_host(host) if isinstance(host, str) else host
+    nonce = relay_work(board, epoch, key, packed, port).search(0, 1 << 20)
+    assert nonce is not None
+    return encode([RELAY_VERSION, epoch, key, packed, port, nonce])
+
+
 def of_kind(effects: Sequence[Effect], *kinds: type) -> list[Effect]:
     """Those effects among them."""
     return [effect for effect in effects if isinstance(effect, kinds)]
@@ -117,6 +143,7 @@ class Host:
     :ivar disk: what is durable, by id.
     :ivar hung_up: the reason that each link was hung up with.
     :ivar dials: what the core wanted dialled.
+    :ivar datagrams: what it sent, with the time in milliseconds.
     """
 
     def __init__(
@@ -132,11 +159,13 @@ class Host:
         self.mono_ms = 1_000_000
         self.wall_s = WALL_S
         self.disk = {entry.id: entry for entry in stored}
-        self.pending: deque[Verify | Store | Load] = deque()
+        self.pending: deque[Work] = deque()
         self.hung_up: dict[int, Reason] = {}
         self.dials: list[Dial] = []
         self.advertised: list[Advertise] = []
         self.events: list[Event] = []
+        self.datagrams: list[tuple[int, SendDatagram]] = []
+        self.network: Network | None = None
         self.ends: dict[int, End] = {}
         self.unsent: dict[int, int] = {}
         for board in boards or (BOARD,):
@@ -164,8 +193,12 @@ class Host:
                 self.hung_up[link] = reason
                 if link in self.ends:
                     self.ends.pop(link).hang_up(reason)
-            case Verify() | Store() | Load():
+            case Verify() | Store() | Load() | FindWork():
                 self.pending.append(effect)
+            case SendDatagram():
+                self.datagrams.append((self.mono_ms, effect))
+                if self.network is not None:
+                    self.network.carry(self, effect)
             case Dial():
                 self.dials.append(effect)
             case Advertise():
@@ -190,7 +223,7 @@ class Host:
         self.wall_s += mono_ms // 1000 - self.mono_ms // 1000
         self.mono_ms = mono_ms
 
-    def answer(self, work: Verify | Store | Load) -> list[Effect]:
+    def answer(self, work: Work) -> list[Effect]:
         """Do one piece of work honestly."""
         self.pending.remove(work)
         match work:
@@ -201,6 +234,10 @@ class Host:
                 return self.feed(inputs.Stored(token, lacking))
             case Load(token, _, ids, bytes_max):
                 return self.feed(inputs.Loaded(token, *self._read(ids, bytes_max)))
+            case FindWork(token, search):
+                nonce = search.search(0, 1 << 20)
+                assert nonce is not None
+                return self.feed(inputs.WorkFound(token, nonce))
 
     def work(self) -> list[Effect]:
         """Do all work there is, and what comes of it; all that was sent has left."""
@@ -241,8 +278,18 @@ class Host:
         speaker = Speaker(self, link, board, **speaking)  # type: ignore[arg-type]
         speaker.dial()
         speaker.greet()
+        self.become_relay()
         speaker.heard.clear()
         return speaker
+
+    def become_relay(self) -> None:
+        """Where a link has shown the node an address of its own: it has made its record and told
+        it to all peers, for which some time passes."""
+        searches = [work for work in self.pending if isinstance(work, FindWork)]
+        for search in searches:
+            self.answer(search)
+        if searches:
+            self.pass_ms(limits.ANNOUNCE_JITTER_MS_MAX)
 
     def reach(self, link: int, address: Address, board: Board = BOARD, **more: object) -> Speaker:
         """A peer at ``address`` whom we dialled says hello; what both said so far is forgotten."""
@@ -344,6 +391,15 @@ class Speaker:
         """Send anything."""
         return self.host.feed(inputs.BytesReceived(self.link, data))
 
+    def bring(self, *entries: Entry) -> list[Effect]:
+        """Announce entries and give them when asked; the effects of the answer."""
+        before = len(self.heard)
+        self.say(Announce([item(entry) for entry in entries]))
+        [want] = [message for message in self.heard[before:] if isinstance(message, Want)]
+        self.heard.remove(want)
+        given = [wire(entry) for entry in entries if entry.id in want.ids]
+        return self.say(Entries(want.request, True, given))
+
     def take(self) -> list[Message]:
         """What was heard since the last time."""
         heard, self.heard = self.heard, []
@@ -399,12 +455,42 @@ class Wire:
 
 
 class Network:
-    """Connections between hosts, first in first out, and one clock for all of them."""
+    """Connections between hosts, first in first out, and one clock for all of them.
+
+    :ivar is_lost: whether a datagram from a host to an address is dropped on its way.
+    """
 
     def __init__(self, *hosts: Host) -> None:
         self.hosts = hosts
         self.queue: deque[tuple[Host, Input]] = deque()
+        self.is_lost: Callable[[Host, Address], bool] = lambda sender, address: False
         self._links = 0
+        for host in hosts:
+            host.network = self
+
+    @classmethod
+    def of(cls, count: int, board: Board = BOARD, settles: bool = True) -> Network:
+        """A network of hosts that are all linked with each other and know each other as relays."""
+        hosts = [
+            Host(board, name=f"host {number}", listening=Address(f"10.0.0.{number + 1}", 4000))
+            for number in range(count)
+        ]
+        network = cls(*hosts)
+        for place, dialler in enumerate(hosts):
+            for listener in hosts[:place]:
+                network.connect(dialler, listener, board)
+        if settles:
+            network.run(0.2)
+        return network
+
+    def carry(self, sender: Host, sent: SendDatagram) -> None:
+        """A datagram goes to who listens at its address, if somebody does."""
+        if self.is_lost(sender, sent.address):
+            return
+        for host in self.hosts:
+            if host.listening == sent.address:
+                happened = inputs.DatagramReceived(sender.listening, sent.data)
+                self.queue.append((host, happened))
 
     def connect(self, dialler: Host, listener: Host, board: Board = BOARD) -> int:
         """A connection stands; nothing is carried yet. Returns its number, the same at both."""

@@ -302,7 +302,7 @@ def frames() -> Vectors:
             sealed((493).to_bytes(2, "big") + bytes(492)),
             malformed,
         ),
-        "message-unknown": message("Kind 13.", "M-2", 13, encode([]), Reason.LINK_MESSAGE_UNKNOWN),
+        "message-unknown": message("Kind 14.", "M-2", 14, encode([]), Reason.LINK_MESSAGE_UNKNOWN),
         "message-malformed": message("A ping with a field.", "M-3", 10, encode([0]), malformed),
         "message-malformed-name": message(
             "A name for an address.", "M-6", 9, encode([[["printer.example", 4000]]]), malformed
