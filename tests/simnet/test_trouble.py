@@ -10,6 +10,7 @@ from protocol.board import Descriptor
 from simnet import trouble
 from simnet.host import Host
 from simnet.network import UNREAD_BYTES_MAX, Connection, Datagram
+from simnet.strategies import PlainGossip
 from simnet.trouble import KINDS, Options, Stranger
 from simnet.world import World
 
@@ -93,7 +94,8 @@ def test_a_replayed_connection_is_not_answered_with_one_byte() -> None:
 
 
 def test_who_does_not_read_gets_everything_later_and_in_order() -> None:
-    world = World(1)
+    # Published at once, so that all of it is under way at the same time.
+    world = World(1, make_board=PlainGossip)
     first, second = world.add_hosts(2, BOARD)
     world.run(5)
     world.network.stop_reading(second)
