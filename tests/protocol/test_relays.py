@@ -313,6 +313,48 @@ def test_a_loop_that_came_home_vouches_for_a_relay_for_ten_minutes() -> None:
     assert not table.is_alive(other.id, NOW_MS) and ALIVE_MS == 600_000
 
 
+def test_a_lost_loop_puts_all_on_it_in_doubt_until_one_comes_home() -> None:
+    """Y-6: also who is linked."""
+    table = known(*[record(number) for number in range(6)])
+    linked, other = record(0), record(1)
+    table.on_link(1, linked.id, linked.address)
+    table.on_lost([linked.id, other.id, bytes(16)])
+    assert not table.is_alive(linked.id, NOW_MS) and not table.is_alive(other.id, NOW_MS)
+    for _ in range(30):
+        assert not {linked, other} & set(table.choose(3, NOW_MS, WALL_S))
+        assert table.doubtful(NOW_MS, WALL_S) in (linked, other)
+    table.on_link(2, linked.id, linked.address)
+    assert not table.is_alive(linked.id, NOW_MS)
+    table.on_home([other.id], NOW_MS)
+    assert table.is_alive(other.id, NOW_MS) and not table.is_alive(linked.id, NOW_MS)
+    assert table.doubtful(NOW_MS, WALL_S) == linked
+
+
+def test_a_relay_that_has_not_answered_is_not_alive_by_the_end_of_a_doubt() -> None:
+    """Y-6."""
+    one = record(1)
+    table = known(one)
+    table.on_lost([one.id])
+    table.on_home([one.id], NOW_MS + 1)
+    assert table.is_alive(one.id, NOW_MS + ALIVE_MS)
+    assert not table.is_alive(one.id, NOW_MS + ALIVE_MS + 1)
+
+
+@pytest.mark.parametrize(("doubted", "drawn"), [(4, 6), (5, 5), (6, 10), (10, 10)])
+def test_where_most_are_doubted_nobody_is_left_out(doubted: int, drawn: int) -> None:
+    """Y-7: it is the network then, and who controls it shall not choose for us."""
+    records = [record(number) for number in range(10)]
+    unanswered = [record(number) for number in range(10, 15)]
+    table = known(*records)
+    for one in unanswered:
+        table.add(one, WALL_S, NOW_MS)
+    table.on_lost([one.id for one in records[:doubted]])
+    counts = Counter(hosts_of(table.choose(1, NOW_MS, WALL_S))[0] for _ in range(2000))
+    assert len(counts) == drawn
+    assert set(counts) <= {one.address.host for one in records}
+    assert sorted(table.hosts(NOW_MS, WALL_S)) == sorted(counts)
+
+
 def test_what_is_unknown_or_our_own_is_not_vouched_for() -> None:
     own = record(1)
     table = relays()

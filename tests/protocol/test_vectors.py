@@ -21,16 +21,19 @@ from protocol.board import (
     encode_descriptor,
     encode_invite,
 )
-from protocol.crypto import signing_public_key
+from protocol.cells import Forward, Hop, Last, build_cell, is_of_board, seal_cell, unwrap_cell
+from protocol.crypto import CURVE25519, exchange_public_key, signing_public_key
 from protocol.directory import presence_tag
 from protocol.entry import check_signature, decode_entry, entry_id
 from protocol.errors import Reason, Refused
 from protocol.frames import FrameOpener, FrameSealer, MessageSplitter, sealed_sizes
 from protocol.handshake import Doorkeeper
 from protocol.limits import MESSAGE_BODY_BYTES_MAX
-from protocol.messages import Address, Hello, MessageKind, decode_message
+from protocol.messages import Address, Hello, MessageKind, WireEntry, decode_message
 from protocol.noise import CipherState
 from protocol.persona import persona_name
+from protocol.pieces import Assembly, Loop, Piece, cut, decode_body
+from protocol.relays import decode_record
 from protocol.words import ANIMALS, COLOURS
 from tests.vectors.generate import all_vectors, own_files, text_of
 
@@ -66,6 +69,9 @@ FIRST_MESSAGES = vectors_in("links", "first-message")
 HELLOS = vectors_in("links", "hello-")
 FRAMES = {**vectors_in("links", "frame-"), **vectors_in("links", "message-")}
 FRAMES.pop("frame-sizes")
+PATHS, CELLS = vectors_in("cells", "path-"), vectors_in("cells", "cell-")
+BODIES, RECORDS = vectors_in("cells", "body-"), vectors_in("cells", "record")
+ALL = (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, HELLOS, FRAMES, PATHS, CELLS, BODIES, RECORDS)
 
 
 def each(vectors: dict[str, Vector]) -> Any:
@@ -128,7 +134,7 @@ def test_a_board_comes_out_as_its_vector_says(vector: Vector) -> None:
         board = Board.of(descriptor)
         assert fields_of(descriptor) == vector["fields"]
         assert encode_descriptor(descriptor) == raw
-        for name in ("id", "tag", "link_psk", "discovery_key"):
+        for name in ("id", "tag", "link_psk", "discovery_key", "cell_key"):
             assert getattr(board, name).hex() == vector[name]
 
     assert outcome_of(judge) == vector["outcome"]
@@ -230,6 +236,70 @@ def test_pieces_are_sealed_as_frames_of_the_vectors_sizes() -> None:
         assert sealed_sizes(stream_bytes) == sizes
 
 
+@each(PATHS)
+def test_a_cell_is_built_and_opened_hop_by_hop_as_its_vector_says(vector: Vector) -> None:
+    board, draws = board_of(vector), iter(unhex(vector, "x", "rest"))
+    [body] = unhex(vector, "body")
+    path = [Hop(*unhex(hop, "id", "key")) for hop in vector["hops"]]
+    cell = build_cell(board, path, body, lambda size: next(draws))
+    for hop, after in zip(vector["hops"], [*vector["hops"][1:], None], strict=True):
+        assert cell.hex() == hop["cell"] and is_of_board(board, cell)
+        secret, key, replay = unhex(hop, "secret", "key", "replay")
+        assert exchange_public_key(secret) == key
+        opened = unwrap_cell(cell, secret, key)
+        if after is None:
+            assert opened == Last(replay, body)
+        else:
+            assert isinstance(opened, Forward) and opened.replay == replay
+            assert opened.next_id.hex() == hop["next_id"] == after["id"]
+            cell = seal_cell(board, opened.cell)
+
+
+@each(CELLS)
+def test_a_faulty_cell_is_dropped_by_its_first_relay(vector: Vector) -> None:
+    cell, secret, key = unhex(vector, "cell", "secret", "key")
+    assert vector["outcome"] == "dropped"
+    is_size_or_tag = vector["rule"] == "K-1"
+    assert is_of_board(board_of(vector), cell) is not is_size_or_tag
+    assert is_size_or_tag or unwrap_cell(cell, secret, key) is None
+
+
+@each(BODIES)
+def test_a_body_says_what_its_vector_says(vector: Vector) -> None:
+    match decode_body(*unhex(vector, "body")):
+        case Piece(transfer, place, places, part):
+            fields = {"transfer": transfer.hex(), "place": place, "places": places}
+            assert vector["piece"] == {**fields, "part": part.hex()}
+        case Loop(token):
+            assert vector["loop"] == token.hex()
+        case None:
+            assert vector["outcome"] == "dropped"
+
+
+def test_an_entry_is_cut_as_its_vector_says() -> None:
+    vector = load("cells/entry.json")
+    entry = WireEntry(*map(bytes.fromhex, vector["entry"]))
+    [transfer] = unhex(vector, "transfer")
+    bodies = [bytes.fromhex(body) for body in vector["bodies"]]
+    assert cut(entry, transfer) == bodies
+    pieces = [decode_body(body) for body in bodies]
+    whole = [piece for piece in pieces if isinstance(piece, Piece)]
+    assembly = Assembly()
+    assert [assembly.add(piece, 0) for piece in reversed(whole)] == [None, None, entry]
+
+
+@each(RECORDS)
+def test_a_relay_record_comes_out_as_its_vector_says(vector: Vector) -> None:
+    [raw] = unhex(vector, "record")
+
+    def judge() -> None:
+        record = decode_record(board_of(vector), raw, CURVE25519)
+        assert (record.id.hex(), record.epoch) == (vector["id"], vector["epoch"])
+        assert (record.key.hex(), list(record.address)) == (vector["key"], vector["address"])
+
+    assert outcome_of(judge) == vector["outcome"]
+
+
 def test_presence_tags_are_the_vectors() -> None:
     for case in load("presence.json")["cases"]:
         [salt] = unhex(case, "salt")
@@ -255,17 +325,17 @@ def test_the_generator_writes_these_files_and_no_others() -> None:
 
 @pytest.mark.parametrize(
     "reason",
-    [r for r in Reason if r.name.startswith(("ENTRY_", "BOARD_", "INVITE_"))]
+    [r for r in Reason if r.name.startswith(("ENTRY_", "BOARD_", "INVITE_", "RELAY_"))]
     + sorted(LINK_REASONS),
 )
 def test_each_reason_has_a_vector(reason: Reason) -> None:
-    folders = {"ENTRY": [ENTRIES], "BOARD": [BOARDS], "INVITE": [INVITES]}
+    folders = {"ENTRY": [ENTRIES], "BOARD": [BOARDS], "INVITE": [INVITES], "RELAY": [RECORDS]}
     places = folders.get(reason.name.split("_")[0], [FIRST_MESSAGES, HELLOS, FRAMES])
     assert any(v["outcome"] == reason.slug for vectors in places for v in vectors.values())
 
 
 def test_each_faulty_vector_has_a_valid_twin_in_the_same_world() -> None:
-    for vectors in (ENTRIES, BOARDS, INVITES):
+    for vectors in (ENTRIES, BOARDS, INVITES, BODIES, RECORDS, {**PATHS, **CELLS}):
         for name, vector in vectors.items():
             if vector["outcome"] != "valid":
                 twin = vectors[vector["twin"]]
@@ -274,7 +344,7 @@ def test_each_faulty_vector_has_a_valid_twin_in_the_same_world() -> None:
 
 
 def test_no_two_vectors_are_the_same() -> None:
-    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, HELLOS, FRAMES):
+    for vectors in ALL:
         said = ("about", "rule", "twin", "outcome")
         cases = [str({k: v for k, v in one.items() if k not in said}) for one in vectors.values()]
         assert len(set(cases)) == len(cases)
@@ -282,6 +352,6 @@ def test_no_two_vectors_are_the_same() -> None:
 
 def test_the_rules_that_vectors_name_are_in_the_specification() -> None:
     specification = (FOLDER.parent.parent / "SPEC.md").read_text(encoding="utf-8")
-    for vectors in (ENTRIES, BOARDS, INVITES, FIRST_MESSAGES, HELLOS, FRAMES):
+    for vectors in ALL:
         for name, vector in vectors.items():
             assert f"**[{vector['rule']}]**" in specification, name

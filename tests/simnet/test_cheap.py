@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import handshake
 from protocol.board import Board, Descriptor
@@ -69,3 +71,15 @@ def test_a_cheap_world_does_what_a_real_one_does() -> None:
         world.run(30)
         assert all(host.texts() == ["again", "hello"] for host in hosts)
     assert worlds[0].trace_hash == worlds[1].trace_hash
+
+
+@given(*[st.binary(min_size=32, max_size=32)] * 3)
+def test_secrets_of_the_cheap_group_may_be_applied_in_any_order(
+    a: bytes, b: bytes, c: bytes
+) -> None:
+    group = cheap.GROUP
+    with_a, with_b = (group.exchange(each, group.public_key(c)) for each in (a, b))
+    if with_a is not None and with_b is not None:
+        assert group.exchange(b, with_a) == group.exchange(a, with_b)
+        assert len(with_a) == len(with_b) == 32
+    assert group.exchange(a, bytes(32)) is None

@@ -23,13 +23,14 @@ from protocol.directory import presence_tag
 from protocol.persona import persona_name
 from protocol.words import ANIMALS, COLOURS
 from tests.vectors.make_boards import boards, invites
+from tests.vectors.make_cells import cells
 from tests.vectors.make_entries import entries
 from tests.vectors.make_links import links
 from tests.vectors.shared import BOARD, OTHER_BOARD, SEED, Vector, Vectors, fixed
 
 FOLDER = Path(__file__).parent
 #: The folders that are ours to write; what else lies here came from others.
-OWN_FOLDERS = ("entries", "boards", "invites", "links")
+OWN_FOLDERS = ("entries", "boards", "invites", "links", "cells")
 #: An id of a thread, for names.
 THREAD = fixed("thread")
 
@@ -68,7 +69,13 @@ def names() -> Vector:
 
 def all_vectors() -> Vectors:
     """Every file, by its path in this folder."""
-    folders = {"entries": entries(), "boards": boards(), "invites": invites(), "links": links()}
+    folders = {
+        "entries": entries(),
+        "boards": boards(),
+        "invites": invites(),
+        "links": links(),
+        "cells": cells(),
+    }
     files = {
         f"{folder}/{name}.json": vector
         for folder, vectors in folders.items()
@@ -85,7 +92,7 @@ def text_of(vector: Vector) -> str:
 def own_files() -> set[str]:
     """The files that are there, in the folders that are ours."""
     return {
-        str(path.relative_to(FOLDER)) for name in OWN_FOLDERS for path in (FOLDER / name).iterdir()
+        str(path.relative_to(FOLDER)) for name in OWN_FOLDERS for path in (FOLDER / name).glob("*")
     } | {"presence.json", "names.json"}
 
 

@@ -34,6 +34,7 @@ def valid_board(about: str, rule: str, descriptor: Descriptor) -> Vector:
         "tag": board.tag.hex(),
         "link_psk": board.link_psk.hex(),
         "discovery_key": board.discovery_key.hex(),
+        "cell_key": board.cell_key.hex(),
     }
 
 
