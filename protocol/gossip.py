@@ -597,7 +597,7 @@ class Gossip:
     def expire(self, now: Now) -> None:
         """What is older than the board keeps goes, without trace."""
         oldest = max(0, oldest_bucket(self.board, now.wall_s))
-        self.publishing.outbox.drop_before(oldest)
+        self.publishing.drop_before(oldest)
         if self.index.remove_before(oldest * BUCKET_SECONDS) or not len(self.index):
             self._core.emit(Expire(self.board.id, oldest))
         self._ask_for_unasked(now)

@@ -155,8 +155,9 @@ RELAY_RECORD_BYTES_MAX = 96
 RELAYS_ITEMS_MAX = 64
 #: Records known for a board: 100 KB, and far more than a mix gains anything from. Guess.
 RELAYS_MAX = 1024
-#: A relay that a test cell came home through is believed to be alive for so long.
-RELAY_ALIVE_MS = 600_000
+#: A relay that a test cell came home through is believed to be alive for so long, if none gets lost
+#: meanwhile: at the normal pace a node can ask some 600 in that time.
+RELAY_ALIVE_MS = 1_800_000
 #: Copies of cells remembered for one key: at 50 cells a second for its two hours. Guess.
 CELLS_REMEMBERED_MAX = 360_000
 #: Cells that wait here for their time: a thousand nodes' worth at a mean delay of some seconds.

@@ -74,8 +74,11 @@ class _Queued(NamedTuple):
 
 
 class _Loop(NamedTuple):
+    """:ivar counts: whether it says something to people: all on its way were alive."""
+
     lost_ms: int
     through: tuple[bytes, ...]
+    counts: bool
 
 
 #: What leaves: to whom, which bytes.
@@ -88,6 +91,8 @@ class Mix:
     :param send: told of each datagram as it leaves.
     :param on_sent: told of each own entry whose last cell has left.
     :param on_arrived: told of each entry that this node is to publish.
+    :ivar homes: own records at which this node can be reached now, for loops; those of this epoch,
+        which others have heard of.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class Mix:
         self._on_arrived = on_arrived
         self._emit_ms = limits.PACE_EMIT_MS[board.descriptor.pace]
         self._delay_ms = limits.PACE_DELAY_MS[board.descriptor.pace]
+        self.homes: list[Record] = []
         self._keys: list[OwnKey] = []
         self._next_emission_ms: int | None = None
         self._queue: deque[_Queued] = deque()
@@ -182,7 +188,7 @@ class Mix:
             self._emit(now)
 
     def _emit(self, now: Now) -> None:
-        if self._chance.below(limits.LOOP_ONE_IN) == 0 and self._keys:
+        if self._chance.below(limits.LOOP_ONE_IN) == 0 and self.homes:
             path, body = self._loop(now)
         elif self._queue:
             path, body = self._piece(now)
@@ -225,23 +231,24 @@ class Mix:
         token = self._chance.bytes(TOKEN_BYTES)
         if len(self._loops) < limits.LOOPS_REMEMBERED_MAX:
             lost_ms = now.mono_ms + limits.LOOP_PATIENCE_DELAYS * self._delay_ms
-            self._loops[token] = _Loop(lost_ms, tuple(record.id for record in through))
-        home = self._chance.one_of([key.record for key in self._keys])
-        return [*through, home], loop_body(token)
+            # One that nobody has answered for may not exist: that says nothing of the others.
+            counts = all(self._relays.is_alive(record.id, now.mono_ms) for record in through)
+            self._loops[token] = _Loop(lost_ms, tuple(record.id for record in through), counts)
+        return [*through, self._chance.one_of(self.homes)], loop_body(token)
 
     def _on_loop(self, loop: Loop, now: Now) -> None:
         sent = self._loops.pop(loop.token, None)
         if sent is not None:
             self._relays.on_home(sent.through, now.mono_ms)
-            self._outcomes.append(True)
+            if sent.counts:
+                self._outcomes.append(True)
 
     def _count_lost(self, now: Now) -> None:
         for token in [t for t, loop in self._loops.items() if loop.lost_ms <= now.mono_ms]:
-            through = self._loops.pop(token).through
-            # One that nobody has answered for may not exist: that says nothing of the others.
-            if all(self._relays.is_alive(identifier, now.mono_ms) for identifier in through):
+            lost = self._loops.pop(token)
+            if lost.counts:
                 self._outcomes.append(False)
-            self._relays.on_lost(through)
+            self._relays.on_lost(lost.through)
 
     def loops(self) -> tuple[int, int]:
         """Of the last test cells through relays that are alive: how many came home, how many were

@@ -57,12 +57,12 @@ class Outbox:
         """Whether this entry, which is stored now or was withdrawn, was one of ours on its way."""
         return self._waiting.pop(identifier, None) is not None
 
-    def drop_before(self, bucket: int) -> None:
-        """Entries that the board would not keep any more are given up."""
-        for identifier in [
-            i for i, waiting in self._waiting.items() if waiting.entry.header.bucket < bucket
-        ]:
+    def drop_before(self, bucket: int) -> list[bytes]:
+        """Entries that the board would not keep any more are given up; which those are."""
+        given_up = [i for i, w in self._waiting.items() if w.entry.header.bucket < bucket]
+        for identifier in given_up:
             del self._waiting[identifier]
+        return given_up
 
     def take_due(self, now_ms: int, crowd: int) -> list[Entry]:
         """What to put into cells now; each is due again only some time after :meth:`on_sent`.

@@ -17,6 +17,7 @@ from protocol.codec import encode
 from protocol.crypto import SEED_BYTES, Group
 from protocol.effects import SendDatagram
 from protocol.entry import Entry
+from protocol.errors import Misuse, Refused
 from protocol.handshake import packed_host
 from protocol.inputs import Now
 from protocol.link import Link
@@ -69,7 +70,7 @@ class Publishing:
         self._board = board
         self._links = links
         self._group = group
-        self._hosts: dict[str, None] = {}
+        self._hosts: list[str] = []
         self._sought: set[tuple[str, int, int]] = set()
 
     def start(self, now: Now) -> None:
@@ -96,6 +97,11 @@ class Publishing:
             return False
         self.mix.withdraw(entry_id)
         return True
+
+    def drop_before(self, bucket: int) -> None:
+        """Own entries that the board would not keep any more are given up."""
+        for identifier in self.outbox.drop_before(bucket):
+            self.mix.withdraw(identifier)
 
     def run(self, now: Now) -> None:
         """Do what is due. While there is no relay but this node, entries wait, and are not tried:
@@ -137,11 +143,7 @@ class Publishing:
         """A peer is there: it learns of all relays, and this node of an address of its own."""
         link.relaying = [r.raw for r in self.relays.to_tell() if _is_worth(r, link, link.local)]
         self.tell_due(link)
-        host = _plain(link.local.host)
-        if host not in self._hosts:
-            self._hosts[host] = None
-            if len(self._hosts) > limits.RELAY_HOSTS_MAX:
-                del self._hosts[next(iter(self._hosts))]
+        if _plain(link.local.host) not in self._hosts:
             self.renew(now)
 
     def close_link(self, link: Link) -> None:
@@ -156,9 +158,12 @@ class Publishing:
         self._set(Due.RELAY, now.mono_ms + self._ports.chance.between(_CHECK_MS_RANGE))
 
     def renew(self, now: Now) -> None:
-        """Make a record for each own address and each epoch that needs one."""
+        """Make a record for each own address and each epoch that needs one. Own addresses are those
+        that links lead from now: a laptop may have come to another network."""
+        self._hosts = self._own_hosts() or self._hosts
         if not self.port:
             return
+        self._set_homes(now)
         epochs = {epoch_of(now.wall_s), epoch_of(now.wall_s + limits.RELAY_RENEW_S)}
         have = {(r.address.host, r.address.port, r.epoch) for r in self.mix.own}
         for host in self._hosts:
@@ -168,6 +173,15 @@ class Publishing:
                     self._sought.add(wanted)
                     self._make_record(*wanted)
 
+    def _set_homes(self, now: Now) -> None:
+        epoch = epoch_of(now.wall_s)
+        here = [r for r in self.mix.own if self._is_here(r)]
+        self.mix.homes = [r for r in here if r.epoch == epoch] or here
+
+    def _own_hosts(self) -> list[str]:
+        hosts = list(dict.fromkeys(_plain(link.local.host) for link in self._links.values()))
+        return [h for h in hosts if ":" not in h][: limits.RELAY_HOSTS_MAX] or hosts[:1]
+
     def _make_record(self, host: str, port: int, epoch: int) -> None:
         secret = self._ports.chance.bytes(SEED_BYTES)
         key = self._group.public_key(secret)
@@ -176,10 +190,14 @@ class Publishing:
         def found(nonce: bytes, now: Now) -> None:
             self._sought.discard((host, port, epoch))
             raw = encode([RELAY_VERSION, epoch, key, packed, port, nonce])
-            record = decode_record(self._board, raw, self._group)
+            try:
+                record = decode_record(self._board, raw, self._group)
+            except Refused:
+                raise Misuse("that is not the work that was asked for") from None
             # One epoch more than it is meant for: clocks differ, and cells are under way.
             self.mix.add_key(OwnKey(record, secret, (epoch + 2) * limits.RELAY_EPOCH_S))
             self.relays.add_own(record)
+            self._set_homes(now)
             self._tell(record, now)
 
         work = relay_work(self._board, epoch, key, packed, port)

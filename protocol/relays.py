@@ -291,8 +291,15 @@ class Relays:
         alive = _by_host([r for r in others if self.is_alive(r.id, now_ms)], epoch)
         if 2 * len(alive) < len(answered):
             alive = answered  # it is the network
-        usable = alive or _by_host(others, epoch)
+        usable = _without_spare(alive or _by_host(others, epoch))
         return _Choices(now_ms + _CHOICES_MS, usable, list(usable), doubtful, bool(alive))
+
+
+def _without_spare(by_host: dict[str, list[Record]]) -> dict[str, list[Record]]:
+    """Without IPv6 where there is enough of IPv4: in a /64 one laptop may have any number of
+    addresses, and most nodes have one of each kind, which would count twice."""
+    scarce = {host: records for host, records in by_host.items() if ":" not in host}
+    return scarce if len(scarce) >= limits.PATH_RELAYS else by_host
 
 
 def _by_host(records: Sequence[Record], epoch: int) -> dict[str, list[Record]]:

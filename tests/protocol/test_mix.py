@@ -75,6 +75,7 @@ class Station:
             self.relays.add_own(self.record)
             epochs = epoch_of(WALL_S) + 2
             self.mix.add_key(OwnKey(self.record, self.secret, epochs * limits.RELAY_EPOCH_S))
+            self.mix.homes = [self.record]
 
     @property
     def now(self) -> Now:
