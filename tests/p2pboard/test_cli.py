@@ -29,6 +29,7 @@ from p2pboard.cli.program import program
 from p2pboard.cli.shared import parse_address
 from p2pboard.errors import UserError
 from p2pboard.home import Home, Token
+from p2pboard.reading import READINGS
 from protocol.board import LOBBY, Board, decode_invite
 
 ENTRY_KEYS = [
@@ -104,10 +105,11 @@ def test_all_commands_of_the_contract_are_there() -> None:
     assert {path for path, command in commands() if not isinstance(command, click.Group)} == {
         *("create", "join", "boards", "invite", "leave", "run", "post", "read"),
         *("retract", "forget", "block add", "block list", "block remove", "peers", "status"),
+        *("persona list", "persona drop", "persona keep", "lock", "panic"),
     }
 
 
-@pytest.mark.parametrize("arguments", [[], ["block"]])
+@pytest.mark.parametrize("arguments", [[], ["block"], ["persona"]])
 def test_alone_it_prints_its_help(arguments: list[str]) -> None:
     result = CliRunner().invoke(program, arguments)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -172,7 +174,7 @@ def test_a_bug_is_one_line_and_status_1(line: Line, monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("p2pboard.cli.boards.list_boards", broken)
+    monkeypatch.setitem(READINGS, "boards", broken)
     said = line.refused("boards", status=1)
     assert "this is a bug: ZeroDivisionError: two lines" in said
     assert "P2PBOARD_DEBUG=1" in said
@@ -191,7 +193,7 @@ def test_of_all_that_fails_at_once_the_most_telling_is_said(
     def broken(*_: object) -> None:
         raise ExceptionGroup("all", [ValueError(), ExceptionGroup("", [UserError("do this")])])
 
-    monkeypatch.setattr("p2pboard.cli.boards.list_boards", broken)
+    monkeypatch.setitem(READINGS, "boards", broken)
     assert line.refused("boards") == "p2pboard: do this"
 
 
