@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from p2pboard.cli.shared import (
     print_json_lines,
     query,
 )
-from p2pboard.cli.show import ID_DIGITS, PERSONA_DIGITS, coarse_time, console, table
+from p2pboard.cli.show import ID_DIGITS, PERSONA_DIGITS, console, table
 from p2pboard.errors import UserError
 
 _SECONDS = {"h": 3600, "d": 86400}
@@ -46,11 +46,11 @@ def list_(board: str, as_json: bool) -> None:
     elif records:
         _print_personas(records)
     else:
-        click.echo("no keys are kept: nothing here says that you wrote on this board")
+        click.echo("no keys are kept")
 
 
 def _print_personas(records: list[dict[str, Any]]) -> None:
-    now = datetime.now().astimezone()
+    now = datetime.now(UTC)
     rows = table("persona", "name", "thread", ">posts", ">outbox", "last used", "thrown away")
     for record in records:
         rows.add_row(
@@ -59,14 +59,21 @@ def _print_personas(records: list[dict[str, Any]]) -> None:
             record["thread"][:ID_DIGITS],
             str(record["posts"]),
             str(record["outbox"]),
-            _day(record["last_used"], now),
-            coarse_time(record["thrown_away"], now),
+            datetime.fromtimestamp(record["last_used"], UTC).strftime("%Y-%m-%d"),
+            _in_some_time(record["thrown_away"] - int(now.timestamp())),
         )
     console().print(rows)
 
 
-def _day(wall_s: int, now: datetime) -> str:
-    return datetime.fromtimestamp(wall_s, now.tzinfo).strftime("%Y-%m-%d")
+def _in_some_time(seconds: int) -> str:
+    if seconds < 3600:
+        return "within the hour"
+    hours = seconds // 3600
+    return f"in {_count(hours, 'hour')}" if hours < 48 else f"in {_count(hours // 24, 'day')}"
+
+
+def _count(number: int, what: str, plural: str | None = None) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {plural or what + 's'}"
 
 
 @persona.command(
@@ -90,8 +97,9 @@ def drop(board: str, persona: str | None, is_all: bool, withdraw: bool, yes: boo
         raise UserError("give a persona, or --all")
     waiting = _waiting(board, persona)
     if waiting:
-        becomes = "is not sent then" if withdraw else "goes out all the same, being signed already"
-        confirm(f"{_entries(waiting)} in the outbox {becomes}. Throw the key away?", yes)
+        becomes = "won't be sent" if withdraw else "will go out all the same, being signed already"
+        what = _count(waiting, "entry", "entries")
+        confirm(f"{what} in the outbox {becomes}. Throw the key away?", yes)
     done = perform("persona_drop", board=board, persona=persona, withdraw=withdraw)
     _say_dropped(done, withdraw)
 
@@ -103,16 +111,11 @@ def _waiting(board: str, prefix: str | None) -> int:
     return sum(record["outbox"] for record in records if record["id"].startswith(begin))
 
 
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
-
-
 def _say_dropped(done: dict[str, Any], withdraw: bool) -> None:
     count = len(done["personas"])
-    keys = "1 key is" if count == 1 else f"{count} keys are"
-    line = f"{keys} thrown away"
+    line = f"{_count(count, 'key is', 'keys are')} thrown away"
     if done["outbox"]:
-        what = _entries(len(done["outbox"]))
+        what = _count(len(done["outbox"]), "entry", "entries")
         line += f", and {what} not sent" if withdraw else f"; {what} in the outbox still to go out"
     click.echo(line)
 
@@ -146,5 +149,4 @@ def _parse_time(text: str) -> int:
 
 def _span(seconds: int) -> str:
     unit, name = (86400, "day") if seconds % 86400 == 0 else (3600, "hour")
-    count = seconds // unit
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+    return _count(seconds // unit, name)

@@ -42,9 +42,9 @@ _ERASED = bytes(WRAPPED_BYTES)
 _MASK_LABEL = b"p2pb store mask"
 _TAG_LABEL = b"p2pb store board"
 _TAG_BYTES = 16
-#: What is sealed is filled up to a power of two, at least this: a length would tell one rule, one
-#: board or one entry of the outbox from another. Guess.
-_FILLED_BYTES_LEAST = 256
+#: What is sealed is filled up to a power of two, at least this: a length would tell which of the
+#: entries one of the outbox has become. Posts of some hundred characters are one size; guess.
+_FILLED_BYTES_LEAST = 1024
 #: Secrets in memory at a time while all are wrapped anew: some ten megabytes.
 _REWRAPPED_AT_ONCE = 50_000
 #: Whatever is noted of a persona's crowd; the size that its user asked for.
