@@ -12,7 +12,7 @@ from p2pboard.cli.passphrase import (
     known_passphrase,
     read_passphrase,
 )
-from p2pboard.cli.shared import BUSY_S_MAX, Command, confirm, current_home
+from p2pboard.cli.shared import Command, confirm, current_home
 from p2pboard.errors import UserError
 from p2pboard.home import Home
 from p2pboard.home_store import open_home_store, patiently_locked
@@ -20,6 +20,9 @@ from p2pboard.panic import throw_all_away
 from p2pboard.store.relock import relock
 from p2pboard.store.root import check_passphrase
 from p2pboard.store.schema import is_locked
+
+#: Another command may be writing at that moment; a node goes on for longer, and has to be stopped.
+_BUSY_S_MAX = 1.0
 
 
 @click.command(
@@ -41,13 +44,12 @@ from p2pboard.store.schema import is_locked
 def lock(change: bool, remove: bool, new_file: Path | None) -> None:
     """Set, change or remove the passphrase of this home.
 
-    With one, texts, boards, own personas, the outbox, rules and addresses can't be read from the
-    disk without it: whoever has the laptop sees how many entries there are, when they were written
-    and by which personas, but not on which board, what they say, or which are yours. The node asks
-    for it when it starts, other commands only where no node runs. Nobody can open this home for you
-    if you forget it.
+    Without it, nobody who has the disk can read texts, boards, your own personas, the outbox, rules
+    and addresses; they still see how many entries there are, and when and by which personas they
+    were written, but not what they say or which are yours. The node asks for it when it starts,
+    other commands only where no node runs. If you forget it, nobody can open this home for you.
 
-    The node must not run meanwhile.
+    No node may run here meanwhile.
     """
     if change and remove:
         raise UserError("give one of --change and --remove")
@@ -55,7 +57,7 @@ def lock(change: bool, remove: bool, new_file: Path | None) -> None:
 
 
 async def _lock(home: Home, change: bool, remove: bool, new_file: Path | None) -> None:
-    async with patiently_locked(home, BUSY_S_MAX):
+    async with patiently_locked(home, _BUSY_S_MAX):
         _check_there_is_one(home, change or remove)
         if not change and not remove:
             async with open_home_store(home):
@@ -85,8 +87,8 @@ def panic(yes: bool) -> None:
     """Throw away everything here, at once and for good, and stop the node.
 
     First the key to all of it is overwritten, which takes a moment: if the laptop is switched off
-    right then, what is left can't be read. Then the files are deleted. What others have of your
-    entries stays with them.
+    right after that, no text, key, board or address that is left can be read. Then the files are
+    deleted. What others have of your entries stays with them.
     """
     home = current_home()
     confirm(f"Throw away everything in {home.path}, for good?", yes)
