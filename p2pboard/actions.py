@@ -64,7 +64,6 @@ from protocol.errors import Reason, Refused
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
 
 
-
 class Driver(Source, Protocol):
     """What the actions ask of a running node (:class:`p2pboard.driver.Driver`)."""
 
