@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cold_sync, simulation
+from bench import cold_sync, panic, simulation
 from bench.record import Record
 
 #: Each returns its records; ``entries`` scales it.
@@ -18,6 +18,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[int | None], list[Record]]]] = {
     "cold-sync": (
         "a cold sync between two processes over loopback, against signature checks in the same run",
         lambda entries: cold_sync.run(entries or 20_000),
+    ),
+    "panic": (
+        "throwing away a board of 100,000 entries",
+        lambda entries: panic.run(entries or 100_000),
     ),
     "simnet-rate": (
         "events of the simulator against a bare heap loop",

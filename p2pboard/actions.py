@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
 
@@ -24,7 +23,7 @@ import trio
 
 from p2pboard.errors import Failure, UserError
 from p2pboard.following import Followers, Send, Source
-from p2pboard.home import Home
+from p2pboard.home_store import add_board
 from p2pboard.mining import find_nonce
 from p2pboard.reading import (
     BOARD_ID_DIGITS,
@@ -32,36 +31,37 @@ from p2pboard.reading import (
     board_record,
     find_blocked,
     find_board,
+    find_own_personas,
     find_thread,
     invite_record,
     invite_to,
     list_boards,
+    list_personas,
     list_rules,
     load_entry,
-    read_entries,
+    one_board,
+    persona_keep,
+    read_records,
     resting_status,
     rule_record,
     shown_board_id,
 )
 from p2pboard.rules import Rule, RuleKind
+from p2pboard.store.own_reader import KEEP_S_RANGE, KEEP_SETTING
 from p2pboard.store.reader import Reader
-from p2pboard.store.worker import StoreWorker, open_store
+from p2pboard.store.worker import StoreWorker
 from p2pboard.store.writer import Writer
 from protocol.board import (
-    LOBBY,
     Board,
     Descriptor,
     Pace,
     decode_invite,
-    encode_descriptor,
     private_descriptor,
 )
 from protocol.crypto import RandomBytes
 from protocol.entry import SALT_BYTES, Entry, Kind, bucket_of
 from protocol.errors import Reason, Refused
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
-
-_BEGUN = "begun"
 
 
 class Driver(Source, Protocol):
@@ -82,27 +82,6 @@ class Driver(Source, Protocol):
     def status(self) -> Record: ...
 
 
-@asynccontextmanager
-async def open_home_store(home: Home) -> AsyncIterator[StoreWorker]:
-    """The store of a home whose lock is held; a new one begins with the board ``lobby``."""
-    async with open_store(home.database) as store:
-        if await store.read(Reader.setting, _BEGUN) is None:
-            await store.write(_begin)
-        yield store
-
-
-def _begin(writer: Writer) -> None:
-    _add_board(writer, LOBBY, ())
-    # So that a lobby that was left does not come back at the next start.
-    writer.put_setting(_BEGUN, True)
-
-
-def _add_board(writer: Writer, descriptor: Descriptor, addresses: tuple[str, ...]) -> Board:
-    board = Board.of(descriptor)
-    writer.add_board(encode_descriptor(descriptor), board.id, addresses)
-    return board
-
-
 def _pace(name: str) -> Pace:
     try:
         return Pace[name.upper()]
@@ -115,6 +94,7 @@ class Actions:
     """The actions on one home.
 
     :param driver: the running node, or None.
+    :param stop: ends that node at once.
     :param random_bytes: cryptographic randomness.
     :param wall_s: the clock, seconds since 1970.
     """
@@ -124,11 +104,13 @@ class Actions:
         store: StoreWorker,
         driver: Driver | None = None,
         *,
+        stop: Callable[[], None] | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.driver = driver
+        self._stop = stop
         self._random_bytes = random_bytes
         self._wall_s = wall_s
         #: One writer at a time in each thread: two posts there have one persona, and its log must
@@ -202,7 +184,7 @@ class Actions:
 
     async def _open(self, descriptor: Descriptor, addresses: tuple[str, ...]) -> Board:
         with trio.CancelScope(shield=True):
-            board = await self.store.write(_add_board, descriptor, addresses)
+            board = await self.store.write(add_board, descriptor, addresses)
             if self.driver is not None:
                 await self.driver.open_board(board.id)
         return board
@@ -221,6 +203,10 @@ class Actions:
     async def boards(self) -> list[Record]:
         """All boards."""
         return await self.store.read(list_boards)
+
+    async def board(self, board: str) -> Record:
+        """One of them."""
+        return await self.store.read(one_board, board)
 
     async def invite(self, board: str, addresses: list[str] | None = None) -> Record:
         """The link that lets others in."""
@@ -288,8 +274,7 @@ class Actions:
         self, board: str, thread: str | None = None, limit: int | None = None
     ) -> list[Record]:
         """What is to be shown of a board, or of one of its threads."""
-        shown = await self.store.read(read_entries, board, thread, limit)
-        return [record.as_json() for record in shown]
+        return await self.store.read(read_records, board, thread, limit)
 
     async def retract(self, board: str, entry: str) -> Record:
         """Takes back an own entry, everywhere: what is out by a retraction that follows it, what
@@ -330,6 +315,47 @@ class Actions:
         if self.driver is not None:
             self.driver.withdraw(board.id, target.id)
         self._followers.touch(board.id, target)
+
+    # Own personas
+
+    async def persona_list(self, board: str) -> list[Record]:
+        """The own personas whose keys are kept."""
+        return await self.store.read(list_personas, board)
+
+    async def persona_drop(
+        self, board: str, persona: str | None = None, withdraw: bool = False
+    ) -> Record:
+        """Throws away the key of an own persona: from then on nothing here says that it was ours,
+        but for entries that wait in the outbox until they have come back.
+
+        :param persona: the beginning of its key; None throws away all of the board's.
+        :param withdraw: whether what waits under it is taken out of the outbox and not sent.
+        """
+        found = await self.store.read(find_board, board)
+        personas = await self.store.read(find_own_personas, found, persona)
+        keys = [dated.own.persona.public_key for dated in personas]
+        with trio.CancelScope(shield=True):
+            waiting = await self.store.write(Writer.throw_away, found.id, keys, withdraw)
+            for entry in waiting if withdraw else ():
+                if self.driver is not None:
+                    self.driver.withdraw(found.id, entry.id)
+                self._followers.touch(found.id, entry)
+        return {"personas": [k.hex() for k in keys], "outbox": [e.id.hex() for e in waiting]}
+
+    async def persona_keep(self, keep_s: int | None = None) -> Record:
+        """How long keys are kept after their last use, in seconds; sets it where it is given."""
+        if keep_s is not None:
+            least, most = KEEP_S_RANGE
+            if not least <= keep_s <= most:
+                raise UserError(
+                    f"keys can be kept for {least // 3600} hour to {most // 86400} days: choose one"
+                    " of these"
+                )
+            now_bucket = bucket_of(int(self._wall_s()))
+            with trio.CancelScope(shield=True):
+                await self.store.write(Writer.put_setting, KEEP_SETTING, keep_s)
+                await self.store.write(Writer.throw_away_due, now_bucket)
+        return await self.store.read(persona_keep)
 
     # Blocks
 
@@ -394,6 +420,13 @@ class Actions:
         boards = [_without_secret(record) for record in status["boards"]]
         return {"running": True} | status | {"boards": boards}
 
+    async def stop(self) -> Record:
+        """Ends the node, at once and without a word to its peers. The answer may not arrive."""
+        if self._stop is None:
+            raise Failure("no node runs here, so there is none to stop")
+        self._stop()
+        return {}
+
     # Following
 
     async def follow(
@@ -417,16 +450,21 @@ ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {
         Actions.join,
         Actions.leave,
         Actions.boards,
+        Actions.board,
         Actions.invite,
         Actions.post,
         Actions.read,
         Actions.retract,
         Actions.forget,
+        Actions.persona_list,
+        Actions.persona_drop,
+        Actions.persona_keep,
         Actions.block_add,
         Actions.block_list,
         Actions.block_remove,
         Actions.peers,
         Actions.status,
+        Actions.stop,
     )
 }
 
@@ -476,8 +514,9 @@ def _author(reader: Reader, board: Board, target: Entry) -> Persona:
     persona = reader.own_persona_by_key(board.id, target.header.persona)
     if persona is None:
         raise UserError(
-            "only its author can retract an entry, and it was not written here:"
-            " 'p2pboard forget' deletes it from this node, 'p2pboard block add' keeps it away"
+            "only its author can retract an entry, and it was not written here, or the key of its"
+            " persona was thrown away: 'p2pboard forget' deletes it from this node, 'p2pboard block"
+            " add' keeps it away"
         )
     return persona
 

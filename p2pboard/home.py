@@ -1,8 +1,12 @@
 """The home of a node: the one folder that holds all it keeps.
 
-``board.sqlite3``  the store (p2pboard.store);
-``local.json``     while a node runs: where its loopback interface listens, and the token;
-``lock``           held by the one program that may write.
+``board.sqlite3``      the store (p2pboard.store), with ``-wal`` and ``-shm`` while it is open;
+``board.sqlite3.key``  half of the key to what is sealed in it (p2pboard.store.root);
+``local.json``         while a node runs: where its loopback interface listens, and the token;
+``lock``               held by the one program that may write.
+
+``p2pboard panic`` deletes what :meth:`Home.delete_stored` and :meth:`Home.delete_rest` name: each
+new kind of file has to be named there.
 
 The folder is private to its user (0700), and so is every file in it: entries of one's own are
 among the others there, and the keys of one's personas too. The lock belongs to the operating
@@ -24,11 +28,18 @@ from pathlib import Path
 import platformdirs
 
 from p2pboard.errors import Failure, UserError
+from p2pboard.store.root import key_file_of, sync_folder
 
 HOME_VARIABLE = "P2PBOARD_HOME"
 #: A port and 32 bytes in hex take a hundred; whatever is longer was not written by a node.
 _TOKEN_FILE_BYTES_MAX = 512
 SECRET_BYTES = 32
+_TOKEN_PART = ".local-"
+_DATABASE = "board.sqlite3"
+_STORED = (
+    *(_DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal")),
+    f"{_DATABASE}.key.new",
+)
 
 
 class HomeBusy(Failure):
@@ -66,10 +77,42 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = path / "board.sqlite3"
+        self.database = path / _DATABASE
         self.token_file = path / "local.json"
         self.lock_file = path / "lock"
         _make_private_folder(path)
+
+    def delete_stored(self) -> None:
+        """Deletes all that was stored; the key's half last, since what is left of it says that this
+        was not finished.
+
+        :raises Failure: where a file can't be deleted; all others are by then.
+        """
+        failures = [name for name in _STORED if not self._is_deleted(name)]
+        if failures:
+            raise Failure(
+                f"can't delete {self.path / failures[0]}: end the programs that use it, then run"
+                " 'p2pboard panic' again"
+            )
+        self._is_deleted(key_file_of(self.database).name)
+        sync_folder(self.path)
+
+    def delete_rest(self) -> None:
+        """Deletes what else is in a home whose lock is held, and the folder if it is empty then."""
+        for name in (self.token_file.name, self.lock_file.name):
+            self._is_deleted(name)
+        for part in self.path.glob(f"{_TOKEN_PART}*"):
+            self._is_deleted(part.name)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def _is_deleted(self, name: str) -> bool:
+        """Deletes a file; whether there is none of that name any more."""
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,7 +139,7 @@ class Home:
         :raises UserError: where the folder can't be written.
         """
         text = json.dumps({"port": token.port, "token": token.secret.hex()})
-        part = self.path / f".local-{secrets.token_hex(4)}"
+        part = self.path / f"{_TOKEN_PART}{secrets.token_hex(4)}"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:

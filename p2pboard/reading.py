@@ -9,22 +9,25 @@ beginning, which names it well enough.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from p2pboard.errors import UserError
 from p2pboard.rules import Rule
+from p2pboard.store.own_reader import DatedPersona
 from p2pboard.store.reader import Ambiguous, NotFound, Reader
 from p2pboard.view import Shown, show
 from protocol.board import Board, Invite, encode_invite
-from protocol.entry import Entry
+from protocol.entry import BUCKET_SECONDS, Entry
 from protocol.errors import Refused
+from protocol.persona import persona_name
 
 #: What JSON can say: str to str, int, bool, None, or lists and records of these.
 Record = dict[str, Any]
 
 #: So much of a board's id is shown: enough to name it, far from enough to derive its keys.
 BOARD_ID_DIGITS = 16
+DAY_SECONDS = 86400
 #: Candidates that are named where a prefix can be any of them.
 _CANDIDATES_MAX = 8
 #: The work on an entry leaves zeros at the beginning of its id; fewer digits would often not do.
@@ -54,6 +57,11 @@ def list_boards(reader: Reader) -> list[Record]:
     """All boards, in the order of their names."""
     records = [board_record(reader, Board.of(row.descriptor)) for row in reader.boards()]
     return sorted(records, key=lambda record: (record["name"], record["board_id"]))
+
+
+def one_board(reader: Reader, board: str) -> Record:
+    """The board that ``board`` names."""
+    return board_record(reader, find_board(reader, board))
 
 
 def board_record(reader: Reader, board: Board) -> Record:
@@ -152,6 +160,17 @@ def read_entries(
     return shown_entries(reader, found.id, thread_id, limit)
 
 
+def read_records(
+    reader: Reader, board: str, thread: str | None = None, limit: int | None = None
+) -> list[Record]:
+    """As :func:`read_entries`, in what JSON can say: each with ``why`` it is hidden, the ``rule``
+    and its ``reason``, or None."""
+    return [
+        shown.as_json() | {"why": shown.why and {"rule": shown.why.id, "reason": shown.why.reason}}
+        for shown in read_entries(reader, board, thread, limit)
+    ]
+
+
 def shown_entries(
     reader: Reader, board_id: bytes, thread: bytes | None = None, limit: int | None = None
 ) -> list[Shown]:
@@ -168,6 +187,58 @@ def newest_entries(reader: Reader, limit: int) -> list[Record]:
         if shown.kind == "post"
     ]
     return sorted(records, key=lambda record: record["time"])[-limit:]
+
+
+# --- Own personas ---------------------------------------------------------------------------------
+
+
+def list_personas(reader: Reader, board: str) -> list[Record]:
+    """The own personas on a board whose keys are kept, the one that wrote last first."""
+    found = find_board(reader, board)
+    return [persona_record(dated) for dated in reader.own_personas(found.id)]
+
+
+def persona_record(dated: DatedPersona) -> Record:
+    """An own persona; ``last_used`` is by day, both times are seconds since 1970."""
+    persona = dated.own.persona
+    assert persona.thread is not None  # it has written
+    used_s = dated.own.kept.used * BUCKET_SECONDS
+    return {
+        "id": persona.public_key.hex(),
+        "name": persona_name(persona.public_key, persona.thread),
+        "thread": persona.thread.hex(),
+        "fresh": dated.own.is_fresh,
+        "posts": persona.seq,
+        "outbox": len(dated.waiting),
+        "last_used": used_s - used_s % DAY_SECONDS,
+        "thrown_away": dated.due * BUCKET_SECONDS,
+    }
+
+
+def persona_keep(reader: Reader) -> Record:
+    """How long keys of own personas are kept after their last use."""
+    return {"keep_s": reader.keep_s()}
+
+
+def find_own_personas(reader: Reader, board: Board, prefix: str | None) -> list[DatedPersona]:
+    """The own persona whose key begins with ``prefix``; all of them where that is None.
+
+    :raises UserError: where there is none of that key, or more than one.
+    """
+    own = reader.own_personas(board.id)
+    if prefix is None:
+        return own
+    digits = _hex_prefix(prefix, "a persona's key")
+    found = [dated for dated in own if dated.own.persona.public_key.hex().startswith(digits)]
+    if not found:
+        name = board.descriptor.name
+        raise UserError(
+            f"no persona {prefix!r} of yours is kept here: 'p2pboard persona list {name}' shows"
+            " those that are"
+        )
+    if len(found) > 1:
+        raise _ambiguous(prefix, sorted(d.own.persona.public_key.hex() for d in found))
+    return found
 
 
 # --- Rules ----------------------------------------------------------------------------------------
@@ -235,3 +306,17 @@ def _ambiguous(prefix: str, candidates: Sequence[str]) -> UserError:
     digits = next(n for n in lengths if len({c[:n] for c in candidates}) == len(candidates))
     some = ", ".join(candidate[:digits] for candidate in candidates)
     return UserError(f"{prefix!r} can be any of {some}: give more digits")
+
+
+#: The actions that only read, by their names (:data:`p2pboard.actions.ACTIONS`), for who has the
+#: store open and asks no node.
+READINGS: dict[str, Callable[..., Any]] = {
+    "boards": list_boards,
+    "board": one_board,
+    "invite": invite_to,
+    "read": read_records,
+    "block_list": list_rules,
+    "persona_list": list_personas,
+    "persona_keep": persona_keep,
+    "status": resting_status,
+}

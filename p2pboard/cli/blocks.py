@@ -15,7 +15,6 @@ from p2pboard.cli.shared import (
     query,
 )
 from p2pboard.cli.show import console, plain, table
-from p2pboard.reading import list_rules
 
 _SHOWN_VALUE_DIGITS = 16
 
@@ -59,7 +58,7 @@ def add(
 @json_option
 def list_(board: str, as_json: bool) -> None:
     """List what is blocked on a board."""
-    records = query(list_rules, board)
+    records = query("block_list", board=board)
     if as_json:
         print_json_lines(records)
     elif records:

@@ -19,7 +19,6 @@ from p2pboard.cli.shared import (
     query,
 )
 from p2pboard.cli.show import console, plain, table
-from p2pboard.reading import invite_to, list_boards
 
 
 @click.command(
@@ -75,7 +74,7 @@ def create(
 def invite(board: str, addresses: tuple[str, ...], as_json: bool) -> None:
     """Print the invite link of a board, and its QR code in a terminal."""
     checked = tuple(str(parse_address(address, "--address")) for address in addresses)
-    _print_invite(query(invite_to, board, checked), as_json)
+    _print_invite(query("invite", board=board, addresses=checked), as_json)
 
 
 def _print_invite(record: dict[str, Any], as_json: bool) -> None:
@@ -106,7 +105,7 @@ def join(link: str) -> None:
 @json_option
 def boards(as_json: bool) -> None:
     """List the boards of this node."""
-    records = query(list_boards)
+    records = query("boards")
     if as_json:
         print_json_lines(records)
     elif records:

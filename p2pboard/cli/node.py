@@ -15,14 +15,14 @@ import click
 import trio
 
 from p2pboard import local
-from p2pboard.actions import Actions, open_home_store
+from p2pboard.actions import Actions
+from p2pboard.cli.passphrase import passphrase_for
 from p2pboard.cli.shared import (
     Command,
     ask_node,
     current_home,
     json_option,
     parse_address,
-    patiently_locked,
     perform,
     print_json,
     print_json_lines,
@@ -30,8 +30,8 @@ from p2pboard.cli.shared import (
 )
 from p2pboard.cli.show import console, plain, table
 from p2pboard.home import Home
+from p2pboard.home_store import open_home_store, patiently_locked, throw_keys_away
 from p2pboard.live import Warnings, show_live, write_lines
-from p2pboard.reading import resting_status
 from p2pboard.store.worker import StoreWorker
 from protocol.messages import Address
 
@@ -81,19 +81,25 @@ def run(listen: str | None, peers: tuple[str, ...], no_mdns: bool, verbose: bool
 
 
 async def _run(home: Home, options: Options) -> None:
+    async with patiently_locked(home, _BUSY_S_MAX):
+        # Asked before signals are ours: Ctrl-C ends the question.
+        await _run_locked(home, options, passphrase_for(home))
+
+
+async def _run_locked(home: Home, options: Options, passphrase: str | None) -> None:
     is_live = sys.stdout.isatty()
     working = trio.CancelScope()
     with _warnings(None if is_live else partial(click.echo, err=True)) as warnings:
         async with trio.open_nursery() as nursery:
             await nursery.start(_stop_at_signal, working, nursery.cancel_scope)
             async with (
-                patiently_locked(home, _BUSY_S_MAX),
-                open_home_store(home) as store,
+                open_home_store(home, passphrase) as store,
                 _open_node(store, options, warnings) as driver,
             ):
                 # Left in order and not cancelled, the driver says goodbye to its peers.
                 with working:
-                    await _serve(home, Actions(store, driver), driver, options, warnings, is_live)
+                    actions = Actions(store, driver, stop=nursery.cancel_scope.cancel)
+                    await _serve(home, actions, driver, options, warnings, is_live)
             nursery.cancel_scope.cancel()
 
 
@@ -139,6 +145,7 @@ async def _serve(
 ) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(local.serve, home, actions)
+        nursery.start_soon(throw_keys_away, actions.store, warnings.say)
         if is_live:
             await show_live(actions, driver, warnings)
         else:
@@ -197,7 +204,7 @@ def _duration(seconds: int) -> str:
 @json_option
 def status(as_json: bool) -> None:
     """Say how the node is: running or not, its boards, its outbox."""
-    record = ask_node("status") or query(resting_status)
+    record = ask_node("status") or query("status")
     if as_json:
         print_json(record)
     else:

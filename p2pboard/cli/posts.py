@@ -23,8 +23,6 @@ from p2pboard.cli.shared import (
 )
 from p2pboard.cli.show import console, print_entry, print_threads
 from p2pboard.errors import Failure, UserError
-from p2pboard.reading import find_board, read_entries, shown_board_id
-from p2pboard.view import Shown
 
 #: So many entries a person reads at once; --limit asks for more.
 LIMIT_DEFAULT = 100
@@ -70,7 +68,7 @@ def _what_next(done: Done, board: str) -> str:
     status = ask_node("status") if done.by_node else None
     if status is None:
         return "waits in the outbox: 'p2pboard run' sends it out"
-    board_id = shown_board_id(query(find_board, board).id)
+    board_id = query("board", board=board)["board_id"]
     if not any(on["peers"] for on in status["boards"] if on["board_id"] == board_id):
         return "waits in the outbox: the node sends it out as soon as it has a peer there"
     return "goes out among the cells of everybody: it is shown once it has come back"
@@ -123,27 +121,22 @@ def read(board: str, thread: str | None, follow: bool, limit: int | None, as_jso
     if follow:
         _follow({"board": board, "thread": thread, "limit": limit}, as_json)
         return
-    shown = query(read_entries, board, thread, limit)
+    records = query("read", board=board, thread=thread, limit=limit)
     if as_json:
-        for entry in shown:
-            print_json(entry.as_json())
+        for record in records:
+            print_json({key: value for key, value in record.items() if key != "why"})
     else:
-        _print_for_people(shown, board, limit)
+        _print_for_people(records, board, limit)
 
 
-def _print_for_people(shown: list[Shown], board: str, limit: int | None) -> None:
-    if not shown:
+def _print_for_people(records: list[dict[str, Any]], board: str, limit: int | None) -> None:
+    if not records:
         click.echo(f'nothing yet: p2pboard post {board} "..." begins a thread')
         return
     out, now = console(), datetime.now().astimezone()
-    print_threads(out, [_for_people(entry) for entry in shown], now)
-    if len(shown) == limit:
+    print_threads(out, records, now)
+    if len(records) == limit:
         click.echo(f"(the newest {limit} entries; --limit asks for more)")
-
-
-def _for_people(entry: Shown) -> dict[str, Any]:
-    why = entry.why
-    return entry.as_json() | {"why": why and {"rule": why.id, "reason": why.reason}}
 
 
 def _follow(arguments: dict[str, Any], as_json: bool) -> None:
@@ -172,7 +165,8 @@ def retract(board: str, entry: str) -> None:
 
     Its text is not shown here any more, and is deleted by all nodes, this one too, as the
     retraction reaches them. Who has read it has read it. What still waits in the outbox is taken
-    out of it.
+    out of it. It takes the key of the persona that wrote it, which is kept only for some time (see
+    'p2pboard persona list').
     """
     done = _do_work("retract", board=board, entry=entry)
     click.echo(f"{done.result['id']} is retracted; the retraction {_what_next(done, board)}")

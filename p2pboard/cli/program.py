@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from p2pboard.cli import blocks, boards, node, posts
+from p2pboard.cli import blocks, boards, node, personas, posts, safety
 from p2pboard.cli.shared import Program
 
 
@@ -32,8 +32,11 @@ for command in (
     posts.read,
     posts.retract,
     posts.forget,
+    personas.persona,
     blocks.block,
     node.peers,
     node.status,
+    safety.lock,
+    safety.panic,
 ):
     program.add_command(command)

@@ -12,32 +12,32 @@ import os
 import sqlite3
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Never, TypeVar
+from typing import Any, NamedTuple, Never
 
 import click
 import trio
 
 from p2pboard import local
-from p2pboard.actions import Actions, open_home_store
-from p2pboard.errors import ProgramError, StoreError, UserError
+from p2pboard.actions import Actions
+from p2pboard.cli.passphrase import can_ask, passphrase_for, passphrase_option
+from p2pboard.errors import Failure, ProgramError, StoreError, UserError
 from p2pboard.home import Home, HomeBusy, default_path
+from p2pboard.home_store import BUSY_STEP_S, open_home_store
+from p2pboard.reading import READINGS
 from p2pboard.store.reader import Reader
+from p2pboard.store.root import Locked
 from p2pboard.store.schema import open_database, store_error
 from protocol.messages import Address
 
 DEBUG_VARIABLE = "P2PBOARD_DEBUG"
 #: How long a command waits for another one that writes in the same home at the same time.
 BUSY_S_MAX = 10
-_BUSY_STEP_S = 0.05
 #: What shells give to a program that Ctrl-C ended (128 and the signal's number).
 _INTERRUPTED = 130
-
-T = TypeVar("T")
-
 
 # --- The shape of a command -----------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, example: str, **options: Any) -> None:
         options["epilog"] = _epilog(example)
         super().__init__(*arguments, **options)
-        self.params.append(_home_option())
+        self.params += [_home_option(), passphrase_option()]
 
 
 class Group(click.Group):
@@ -84,7 +84,7 @@ class Group(click.Group):
     def __init__(self, *arguments: Any, example: str, **options: Any) -> None:
         options |= {"epilog": _epilog(example), "no_args_is_help": False}
         super().__init__(*arguments, **options)
-        self.params.append(_home_option())
+        self.params += [_home_option(), passphrase_option()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Alone is no wrong use here: the help is the answer."""
@@ -222,31 +222,12 @@ async def _perform(home: Home, name: str, arguments: dict[str, Any]) -> Done:
             # Another command writes, or a node is about to start or to stop: both take moments.
             if trio.current_time() > deadline:
                 raise
-        await trio.sleep(_BUSY_STEP_S)
-
-
-@asynccontextmanager
-async def patiently_locked(home: Home, s_max: float) -> AsyncIterator[None]:
-    """Holds the right to write in ``home``, waiting for it at most so long.
-
-    :raises HomeBusy: where another program goes on holding it.
-    """
-    deadline = trio.current_time() + s_max
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(home.locked())
-                break
-            except HomeBusy:
-                if trio.current_time() > deadline:
-                    raise
-            await trio.sleep(_BUSY_STEP_S)
-        yield
+        await trio.sleep(BUSY_STEP_S)
 
 
 async def _perform_here(home: Home, name: str, arguments: dict[str, Any]) -> Any:
     with home.locked():
-        async with open_home_store(home) as store:
+        async with open_home_store(home, passphrase_for(home)) as store:
             return await Actions(store).perform(name, arguments)
 
 
@@ -263,22 +244,27 @@ def ask_node(name: str) -> Any:
     return trio.run(ask)
 
 
-def query(function: Callable[..., T], *arguments: Any) -> T:
-    """The answer of ``function(reader, *arguments)``, straight from the store, node or no node."""
+def query(name: str, /, **arguments: Any) -> Any:
+    """The answer of an action that only reads (:data:`p2pboard.reading.READINGS`): straight from
+    the store, node or no node. Where a passphrase is set, a running node answers, which has been
+    told it; without one, it is asked for.
+    """
     home = current_home()
     try:
-        return _query(home, function, arguments)
+        return _query(home, name, arguments)
+    except Locked:
+        return perform(name, **arguments)
     except StoreError:
         # Not there yet, made this moment, or of an older version: whoever may write sees to it.
         perform("boards")
-    return _query(home, function, arguments)
+    return _query(home, name, arguments)
 
 
-def _query(home: Home, function: Callable[..., T], arguments: Sequence[Any]) -> T:
+def _query(home: Home, name: str, arguments: dict[str, Any]) -> Any:
     try:
         with closing(open_database(home.database, read_only=True)) as connection:
             connection.execute("BEGIN")  # all of it as it is at one moment
-            return function(Reader(connection), *arguments)
+            return READINGS[name](Reader(connection), **arguments)
     except sqlite3.Error as error:
         raise store_error(error) from None
 
@@ -314,6 +300,21 @@ def parse_address(text: str, option: str, port_least: int = 1) -> Address:
     return Address(host, int(port))
 
 
+def confirm(question: str, is_sure: bool) -> None:
+    """Asks before something that can't be undone.
+
+    :param is_sure: don't ask.
+    :raises Failure: where the answer is no.
+    :raises UserError: where nobody can be asked.
+    """
+    if is_sure:
+        return
+    if not can_ask():
+        raise UserError(f"{question} Nobody can be asked here: give --yes")
+    if not click.confirm(question, err=True):
+        raise Failure("nothing was done")
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="For scripts: JSON.")
 
 
@@ -336,11 +337,11 @@ __all__ = [
     "Program",
     "ask_node",
     "check_one_of",
+    "confirm",
     "current_home",
     "exit_status_of",
     "json_option",
     "parse_address",
-    "patiently_locked",
     "perform",
     "perform_somewhere",
     "print_json",

@@ -10,29 +10,21 @@ read all of it.
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from p2pboard.errors import StoreError, UserError
+from p2pboard.errors import UserError
 from p2pboard.rules import Rule
+from p2pboard.store.base import BoardRow, UnknownBoard, in_log_order, short
+from p2pboard.store.own_reader import OwnReader
 from p2pboard.store.schema import PayloadState
-from p2pboard.store.sealing import header_of, unseal_outbox, unseal_payload, unseal_persona
-from protocol.board import Descriptor, decode_descriptor
+from p2pboard.store.sealing import ADDRESS, RULE, header_of, unseal_payload
 from protocol.entry import BUCKET_SECONDS, Entry, Kind
-from protocol.persona import Persona
 
-#: So much of an id is in the indexes.
-SHORT_BYTES = 8
 #: Rows fetched in one go, so that memory holds the answer and not the rows of it, too.
 _ROWS_A_FETCH = 10_000
 #: Entries loaded in one query: the most that is read in vain where the bound on bytes is hit.
 _LOADED_AT_ONCE = 64
-
-
-class UnknownBoard(StoreError):
-    """The board is not, or no longer, in the store."""
 
 
 class NotFound(UserError):
@@ -48,14 +40,6 @@ class Ambiguous(UserError):
     def __init__(self, message: str, candidates: Sequence[bytes]) -> None:
         super().__init__(message)
         self.candidates = candidates
-
-
-class BoardRow(NamedTuple):
-    """A board as it is stored."""
-
-    board_id: bytes
-    descriptor: Descriptor
-    descriptor_raw: bytes
 
 
 class EntryRow(NamedTuple):
@@ -82,21 +66,22 @@ class EntryRow(NamedTuple):
     is_outbox: bool
 
 
-class OutboxItem(NamedTuple):
-    """A row of the outbox, opened."""
-
-    item: int
-    slot: int
-    entry: Entry
-
-
-class OwnPersona(NamedTuple):
-    """A row of the personas, opened."""
+class StoredRule(NamedTuple):
+    """A row of the rules, opened."""
 
     row: int
     slot: int
-    is_fresh: bool
-    persona: Persona
+    rule: Rule
+
+
+class StoredAddress(NamedTuple):
+    """A row of the addresses, opened; ``day`` since 1970 is when a member was last met there."""
+
+    row: int
+    slot: int
+    host: str
+    port: int
+    day: int
 
 
 class _Stored(NamedTuple):
@@ -109,11 +94,6 @@ class _Stored(NamedTuple):
     secret: bytes | None
 
 
-def short(identifier: bytes) -> bytes:
-    """The part of an id or a thread that the indexes know it by."""
-    return identifier[:SHORT_BYTES]
-
-
 def _entry_of(row: _Stored) -> Entry:
     header = header_of(row.raw)
     payload = None
@@ -124,72 +104,43 @@ def _entry_of(row: _Stored) -> Entry:
     return Entry(row.id, header, row.raw, row.signature, payload)
 
 
-def _in_log_order(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: (entry.header.bucket, entry.header.seq, entry.id))
-
-
-class Reader:
+class Reader(OwnReader):
     """The questions. Those that take a board's id raise :class:`UnknownBoard` where it isn't there.
 
     :param connection: of :func:`p2pboard.store.schema.open_database`.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-
-    def _board(self, board_id: bytes) -> int:
-        row = self._db.execute("SELECT board FROM boards WHERE id = ?", (board_id,)).fetchone()
-        if row is None:
-            raise UnknownBoard("the board is not here any more: join it again to use it")
-        return int(row[0])
-
-    def _select_in(
-        self, sql: str, values: Sequence[bytes], fixed: Sequence[object] = ()
-    ) -> list[tuple[Any, ...]]:
-        """The rows of ``sql``, ``(...)`` in it standing for ``values``, ``fixed`` coming first.
-
-        The list is filled up to a power of two: so there are few different statements, and SQLite's
-        compiled ones are found again.
-        """
-        if not values:
-            return []
-        size = 1 << (len(values) - 1).bit_length()
-        marks = ",".join("?" * size)
-        padding = [values[-1]] * (size - len(values))
-        statement = sql.replace("(...)", f"({marks})")
-        return self._db.execute(statement, (*fixed, *values, *padding)).fetchall()
-
     # --- Boards -----------------------------------------------------------------------------------
-
-    def boards(self) -> list[BoardRow]:
-        """All boards, in the order in which they were added."""
-        rows = self._db.execute("SELECT id, descriptor FROM boards ORDER BY board")
-        return [BoardRow(board_id, decode_descriptor(raw), raw) for board_id, raw in rows]
 
     def addresses(self, board_id: bytes) -> list[tuple[str, int]]:
         """Hosts and ports where members were met, the last met first."""
+        return [(met.host, met.port) for met in self._addresses(self._board(board_id))]
+
+    def _addresses(self, board: int) -> list[StoredAddress]:
         rows = self._db.execute(
-            "SELECT host, port FROM addresses WHERE board = ? ORDER BY day DESC, host, port",
-            (self._board(board_id),),
+            "SELECT address, slot, sealed, secret FROM addresses"
+            " JOIN record_secrets USING (slot) WHERE board = ?",
+            (board,),
         )
-        return rows.fetchall()
+        met = [
+            StoredAddress(row, slot, *fields) for row, slot, fields in self._opened(rows, ADDRESS)
+        ]
+        return sorted(met, key=lambda address: (-address.day, address.host, address.port))
 
     def rules(self, board_id: bytes) -> list[Rule]:
         """The board's block rules, oldest first."""
-        return self._rules(self._board(board_id))
+        return [stored.rule for stored in self._rules(self._board(board_id))]
 
-    def _rules(self, board: int) -> list[Rule]:
+    def _rules(self, board: int) -> list[StoredRule]:
         rows = self._db.execute(
-            "SELECT id, kind, value, action, reason, created FROM rules"
-            " WHERE board = ? ORDER BY created, id",
+            "SELECT rule, slot, sealed, secret FROM rules"
+            " JOIN record_secrets USING (slot) WHERE board = ?",
             (board,),
         )
-        return [Rule(*row) for row in rows]
-
-    def setting(self, name: str) -> Any:
-        """A setting of this node, any JSON value; None where it isn't set."""
-        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        opened = [
+            StoredRule(row, slot, Rule(*fields)) for row, slot, fields in self._opened(rows, RULE)
+        ]
+        return sorted(opened, key=lambda stored: (stored.rule.created, stored.rule.id))
 
     # --- What the core needs ----------------------------------------------------------------------
 
@@ -223,22 +174,6 @@ class Reader:
         )
         return [identifier for (identifier,) in rows]
 
-    def outbox(self, board_id: bytes) -> list[Entry]:
-        """Own entries that have not come back from the network, in log order."""
-        items = self._outbox_items(self._board(board_id))
-        return _in_log_order(item.entry for item in items)
-
-    def _outbox_items(self, board: int) -> list[OutboxItem]:
-        rows = self._db.execute(
-            "SELECT item, slot, sealed, secret FROM outbox JOIN secrets USING (slot)"
-            " WHERE board = ?",
-            (board,),
-        )
-        return [
-            OutboxItem(item, slot, unseal_outbox(secret, sealed))
-            for item, slot, sealed, secret in rows
-        ]
-
     def load_entries(
         self, board_id: bytes, ids: Sequence[bytes], bytes_max: int
     ) -> tuple[int, list[Entry]]:
@@ -259,8 +194,8 @@ class Reader:
                     entries.append(_entry_of(stored[identifier]))
                     size += entries[-1].wire_bytes
                     if size > bytes_max:
-                        return position, _in_log_order(entries)
-        return len(ids), _in_log_order(entries)
+                        return position, in_log_order(entries)
+        return len(ids), in_log_order(entries)
 
     def _stored(self, board: int, ids: Sequence[bytes]) -> dict[bytes, _Stored]:
         rows = self._select_in(
@@ -270,7 +205,10 @@ class Reader:
             [short(identifier) for identifier in ids],
             (board,),
         )
-        return {row[0]: _Stored._make(row) for row in rows}
+        return {
+            identifier: _Stored(identifier, raw, signature, sealed, self._secret(wrapped))
+            for identifier, raw, signature, sealed, wrapped in rows
+        }
 
     # --- What people read -------------------------------------------------------------------------
 
@@ -318,8 +256,8 @@ class Reader:
         self, index: str, condition: str, parameters: Sequence[object]
     ) -> Iterator[EntryRow]:
         rows = self._db.execute(_ROWS_SQL.replace("{index}", index) + condition, parameters)
-        for *fields, sealed, secret, opener, is_retracted in rows:
-            payload = None if sealed is None else unseal_payload(secret, sealed)
+        for *fields, sealed, wrapped, opener, is_retracted in rows:
+            payload = None if sealed is None else unseal_payload(self._secret(wrapped), sealed)
             identifier, persona, seq, kind, thread, parent, bucket, state = fields
             yield EntryRow(
                 id=identifier,
@@ -400,40 +338,6 @@ class Reader:
         )
         return {identifier for (identifier,) in rows}
 
-    # --- Own personas -----------------------------------------------------------------------------
-
-    def own_persona(self, board_id: bytes, thread: bytes) -> Persona | None:
-        """The persona that this node writes with in ``thread``, its key included; None where it
-        has none yet. Those made fresh for one entry don't count."""
-        own = [
-            row.persona
-            for row in self._personas(self._board(board_id))
-            if row.persona.thread == thread and not row.is_fresh
-        ]
-        return max(own, key=lambda persona: persona.seq, default=None)
-
-    def own_persona_by_key(self, board_id: bytes, public_key: bytes) -> Persona | None:
-        """The own persona, fresh or not, of that key; None where it is somebody else's."""
-        row = self._own_persona_row(self._board(board_id), public_key)
-        return None if row is None else row.persona
-
-    def _own_persona_row(self, board: int, public_key: bytes) -> OwnPersona | None:
-        rows = self._personas(board)
-        return next((row for row in rows if row.persona.public_key == public_key), None)
-
-    def _personas(self, board: int) -> list[OwnPersona]:
-        """All of them: what a row is about can be told only by opening it."""
-        rows = self._db.execute(
-            "SELECT persona, slot, sealed, secret FROM personas JOIN secrets USING (slot)"
-            " WHERE board = ?",
-            (board,),
-        )
-        opened = []
-        for number, slot, sealed, secret in rows:
-            persona, is_fresh = unseal_persona(secret, sealed)
-            opened.append(OwnPersona(number, slot, is_fresh, persona))
-        return opened
-
 
 _ROWS_SQL = """
 SELECT e.id, e.persona, e.seq, e.kind, e.thread, e.parent, e.bucket, e.payload_state,
@@ -446,3 +350,16 @@ SELECT e.id, e.persona, e.seq, e.kind, e.thread, e.parent, e.bucket, e.payload_s
 FROM entries e INDEXED BY {index}
     LEFT JOIN payloads p USING (entry) LEFT JOIN secrets s USING (slot)
 WHERE """
+
+
+__all__ = [
+    "Ambiguous",
+    "BoardRow",
+    "EntryRow",
+    "NotFound",
+    "Reader",
+    "StoredAddress",
+    "StoredRule",
+    "UnknownBoard",
+    "short",
+]

@@ -9,11 +9,16 @@ tells.
 **What is erased is gone.** Deleting a row is not enough, even with ``secure_delete``: when SQLite
 moves rows between pages to balance its tree it leaves stale copies in the unused part of the page
 they came from, and nothing overwrites those when the row is deleted in its new place (measured:
-two payloads in ten thousand survive). So each payload, outbox row and persona is encrypted under a
-random *secret* of its own. ``secrets`` only ever grows at its end and its rows are overwritten in
-place, never deleted, so they are never moved: to erase is to overwrite 32 bytes with zeros. A free
-slot is used again. Once the write-ahead log is truncated (:mod:`p2pboard.store.worker`), the
-secret is in no file, and what it sealed is noise.
+two payloads in ten thousand survive). So each payload, and each row of ``boards``, ``personas``,
+``outbox``, ``rules`` and ``addresses``, is encrypted under a random *secret* of its own.
+``secrets`` (of payloads) and ``record_secrets`` (of all else) only ever grow at their end and their
+rows are overwritten in place, never deleted, so they are never moved: to erase is to overwrite a
+secret with zeros. A free slot is used again. Once the write-ahead log is truncated
+(:mod:`p2pboard.store.worker`), the secret is in no file, and what it sealed is noise.
+
+**All secrets hang from one**, the root (:mod:`p2pboard.store.root`), which a passphrase can protect
+and which ``panic`` throws away. So what is not sealed is what anybody with the file can read: the
+headers of entries, which are what the indexes are made of, and the settings.
 
 **Times are coarse**: ten-minute buckets, or days.
 
@@ -26,12 +31,24 @@ payload by their state, through partial indexes that hold little else.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from enum import IntEnum
 from pathlib import Path
 
 from p2pboard.errors import StoreError
+from p2pboard.store.database import Database
+from p2pboard.store.root import (
+    has_passphrase,
+    join_halves,
+    key_file_of,
+    make_key_file,
+    read_key_file,
+    unwrap,
+)
+from p2pboard.store.second import SECOND, Step
 
 #: "p2bd": tells our databases from any other file of SQLite's.
 APPLICATION_ID = 0x70326264
@@ -123,9 +140,13 @@ _FIRST = (
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-#: Each step turns a database of version *n* into one of version *n + 1*. Steps are only ever
-#: added: a database out there has been through those that are here.
-MIGRATIONS: tuple[Sequence[str], ...] = (_FIRST,)
+#: Each turns a database of version *n* into one of version *n + 1*: statements, and functions for
+#: what SQL can't say. They are only ever added: a database out there has been through those that
+#: are here.
+MIGRATIONS: tuple[Sequence[Step], ...] = (_FIRST, SECOND)
+
+#: The last form of the database that nothing hung from a root in.
+_VERSION_WITHOUT_ROOT = 1
 
 #: What SQLite calls a trouble: what a person can do about it. The first that fits counts.
 _ADVICE = (
@@ -151,11 +172,20 @@ def store_error(error: sqlite3.Error) -> StoreError:
     return StoreError(f"the store failed: {text}: please report this")
 
 
-def open_database(path: Path, read_only: bool = False) -> sqlite3.Connection:
+def open_database(
+    path: Path,
+    read_only: bool = False,
+    *,
+    passphrase: str | None = None,
+    root: bytes | None = None,
+) -> Database:
     """A connection to the database at ``path``, made or brought up to date unless ``read_only``.
 
     Transactions are explicit (``BEGIN``); the connection may move between threads, one at a time.
 
+    :param passphrase: needed where one is set, and not looked at elsewhere.
+    :param root: of a connection that is open already, instead of the passphrase, which takes long.
+    :raises Locked, WrongPassphrase: where the passphrase is missing or another one.
     :raises StoreError: where the file can't be opened, is not ours, or is of a newer version.
     """
     try:
@@ -164,8 +194,10 @@ def open_database(path: Path, read_only: bool = False) -> sqlite3.Connection:
             _check_ours(connection, path)
             if read_only:
                 _check_current(connection, path)
-            else:
+            _read_key_file(connection, path)
+            if not read_only:
                 _prepare(connection)
+            connection.root = root or _unlock(connection, passphrase)
         except BaseException:
             connection.close()
             raise
@@ -174,13 +206,25 @@ def open_database(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def is_locked(path: Path) -> bool:
+    """Whether the database at ``path`` opens only with a passphrase; where it can't be read, that
+    is said by who opens it."""
+    try:
+        with closing(_connect(path, read_only=True)) as connection:
+            if _pragma(connection, "application_id") != APPLICATION_ID:
+                return False
+            return has_passphrase(_wrapped_root(connection))
+    except (sqlite3.Error, OSError, StoreError):
+        return False
+
+
 def _not_opened(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     if isinstance(error, OSError):
         return StoreError(f"can't open {path}: {error.strerror or error}: choose another home")
     return StoreError(f"can't open {path}: {store_error(error)}")
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, read_only: bool) -> Database:
     if not read_only:
         # Made here, so that it is private from its first moment; SQLite gives the files beside it
         # the same permissions.
@@ -190,6 +234,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         uri=True,
         isolation_level=None,
         check_same_thread=False,
+        factory=Database,
     )
     for pragma in (
         f"busy_timeout = {BUSY_MS_MAX}",
@@ -219,7 +264,27 @@ def _check_current(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} is of an older p2pboard: start the node once to bring it along")
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _read_key_file(connection: Database, path: Path) -> None:
+    key_file = read_key_file(path)
+    if key_file is None:
+        if _pragma(connection, "user_version") > _VERSION_WITHOUT_ROOT:
+            raise StoreError(
+                f"{key_file_of(path)} is missing, and without it nothing here can be opened: put it"
+                " back from a copy, or move the database away and join your boards again"
+            )
+        key_file = make_key_file(path, secrets.token_bytes)
+    connection.key_file = key_file
+
+
+def _unlock(connection: Database, passphrase: str | None) -> bytes:
+    return join_halves(connection.key_file, unwrap(_wrapped_root(connection), passphrase))
+
+
+def _wrapped_root(connection: sqlite3.Connection) -> bytes:
+    return bytes(connection.execute("SELECT wrapped FROM root").fetchone()[0])
+
+
+def _prepare(connection: Database) -> None:
     for pragma in (
         f"page_size = {PAGE_BYTES}",
         "auto_vacuum = INCREMENTAL",  # expiry gives space back, a piece at a time
@@ -229,22 +294,34 @@ def _prepare(connection: sqlite3.Connection) -> None:
         f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
+    before = _pragma(connection, "user_version")
     migrate(connection, MIGRATIONS)
+    if 0 < before < len(MIGRATIONS):
+        # The log holds pages of the older form.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def migrate(connection: sqlite3.Connection, steps: Sequence[Sequence[str]]) -> None:
+def migrate(connection: Database, steps: Sequence[Sequence[Step]]) -> None:
     """Take the steps that ``connection``'s database has not been through, all or none of them."""
+    # A table is renewed by dropping it, which must not take along the rows that refer to its own.
+    connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in steps[_pragma(connection, "user_version") :]:
-            for statement in step:
-                connection.execute(statement)
+            for action in step:
+                if isinstance(action, str):
+                    connection.execute(action)
+                else:
+                    action(connection)
         connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    except sqlite3.Error:
+    except BaseException:
         connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
+    else:
+        connection.execute("COMMIT")
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -26,6 +26,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 import trio
 
 from p2pboard.errors import StoreError
+from p2pboard.store.database import Database
 from p2pboard.store.reader import Reader
 from p2pboard.store.schema import open_database, store_error
 from p2pboard.store.writer import Writer
@@ -55,16 +56,18 @@ class _Job(NamedTuple):
 class StoreWorker:
     """The store of one database file; :func:`open_store` makes it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: str | None = None) -> None:
         self._path = path
         self._jobs: deque[_Job] = deque()
         self._room = trio.Semaphore(JOBS_MAX)
         self._wake = trio.Event()
         self._is_closing = False
         self._reading = trio.CapacityLimiter(READERS_MAX)
-        self._idle_readers: list[sqlite3.Connection] = []
-        self._connection = open_database(path)
+        self._idle_readers: list[Database] = []
+        self._connection = open_database(path, passphrase=passphrase)
         self._writer = Writer(self._connection)
+        # A run that was killed may have erased something and not come to truncating the log.
+        self._writer.has_erased = True
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -201,7 +204,7 @@ class StoreWorker:
         try:
             connection = self._idle_readers.pop()
         except IndexError:
-            connection = open_database(self._path, read_only=True)
+            connection = open_database(self._path, read_only=True, root=self._connection.root)
         try:
             connection.execute("BEGIN")
             return function(Reader(connection))
@@ -231,14 +234,16 @@ class open_store:
     What is queued by then is still written. An exception of the block passes as it is, not
     wrapped into a group.
 
+    :raises Locked, WrongPassphrase: where a passphrase is set and not given, or another one.
     :raises StoreError: where the database can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: str | None = None) -> None:
         self._path = path
+        self._passphrase = passphrase
 
     async def __aenter__(self) -> StoreWorker:
-        self._store = await trio.to_thread.run_sync(StoreWorker, self._path)
+        self._store = await trio.to_thread.run_sync(StoreWorker, self._path, self._passphrase)
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
         nursery.start_soon(self._store._write_all)

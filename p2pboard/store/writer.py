@@ -20,33 +20,39 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from p2pboard.errors import StoreError
 from p2pboard.rules import Matcher, Rule, rule_id
-from p2pboard.store.reader import (
-    OwnPersona,
-    Reader,
-    short,
-)
+from p2pboard.store.base import short
+from p2pboard.store.database import Database
+from p2pboard.store.own_writer import OwnWriter, PersonaMoved
+from p2pboard.store.reader import StoredAddress, StoredRule
 from p2pboard.store.schema import PayloadState
-from p2pboard.store.sealing import Slots, seal_outbox, seal_payload, seal_persona, unseal_payload
+from p2pboard.store.sealing import (
+    ADDRESS,
+    BOARD,
+    RULE,
+    Slots,
+    board_tag,
+    seal_payload,
+    unseal_payload,
+)
 from protocol.entry import Entry, Kind, payload_text
-from protocol.errors import Misuse
-from protocol.persona import Persona
 
 #: A board's remembered addresses; more would be dialled in vain mostly. Guess.
 ADDRESSES_MAX = 64
 #: Entries looked up and inserted in one go.
 _ENTRIES_AT_ONCE = 512
+_RECORDS_OF_A_BOARD = (
+    "SELECT slot FROM boards WHERE board = ?",
+    "SELECT slot FROM outbox WHERE board = ?",
+    "SELECT slot FROM personas WHERE board = ?",
+    "SELECT slot FROM rules WHERE board = ?",
+    "SELECT slot FROM addresses WHERE board = ?",
+)
 #: Freed pages given back to the file system after an expiry: 16 MiB, some tens of milliseconds.
 _VACUUM_PAGES = 2048
-
-
-class PersonaMoved(StoreError):
-    """Another entry of this persona was written in between: draft again, or its log would fork."""
 
 
 class _Known(NamedTuple):
@@ -56,7 +62,7 @@ class _Known(NamedTuple):
     state: int
 
 
-class Writer(Reader):
+class Writer(OwnWriter):
     """The changes. All raise :class:`~p2pboard.store.reader.UnknownBoard` where the board is gone.
 
     :param connection: one that may write.
@@ -65,21 +71,21 @@ class Writer(Reader):
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Database,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        super().__init__(connection)
-        self._slots = Slots(connection, random_bytes)
+        super().__init__(connection, random_bytes)
+        self._slots = Slots(connection, connection.root, random_bytes)
         self._purging_of: dict[int, Matcher] = {}
 
     @property
     def has_erased(self) -> bool:
         """See :class:`~p2pboard.store.sealing.Slots`."""
-        return self._slots.has_erased
+        return self._slots.has_erased or self._record_slots.has_erased
 
     @has_erased.setter
     def has_erased(self, has_erased: bool) -> None:
-        self._slots.has_erased = has_erased
+        self._slots.has_erased = self._record_slots.has_erased = has_erased
 
     def rolled_back(self) -> None:
         """The transaction was undone, in part or in whole: what is remembered may be wrong."""
@@ -94,10 +100,12 @@ class Writer(Reader):
 
         :param addresses: an invite's, ``HOST:PORT``; those that are not of this form are left out.
         """
-        self._db.execute(
-            "INSERT OR IGNORE INTO boards (id, descriptor) VALUES (?, ?)",
-            (board_id, descriptor_raw),
-        )
+        if self._board_or_none(board_id) is None:
+            slot, sealed = self._sealed(BOARD, [board_id, descriptor_raw])
+            self._db.execute(
+                "INSERT INTO boards (tag, slot, sealed) VALUES (?, ?, ?)",
+                (board_tag(self._db.root, board_id), slot, sealed),
+            )
         for address in addresses:
             host, _, port = address.rpartition(":")
             if host and port.isascii() and port.isdigit() and 0 < int(port) < 65536:
@@ -109,8 +117,8 @@ class Writer(Reader):
         self._slots.free_selected(
             "SELECT slot FROM payloads JOIN entries USING (entry) WHERE board = ?", (board,)
         )
-        self._slots.free_selected("SELECT slot FROM outbox WHERE board = ?", (board,))
-        self._slots.free_selected("SELECT slot FROM personas WHERE board = ?", (board,))
+        for sql in _RECORDS_OF_A_BOARD:
+            self._record_slots.free_selected(sql, (board,))
         self._db.execute("DELETE FROM boards WHERE board = ?", (board,))
         self._purging_of.clear()
         self._slots.has_erased = True
@@ -119,19 +127,21 @@ class Writer(Reader):
     def remember_address(self, board_id: bytes, host: str, port: int, day: int) -> None:
         """A member was met there on ``day`` (since 1970). Over the bound, the oldest go."""
         board = self._board(board_id)
+        known = [met for met in self._addresses(board) if (met.host, met.port) == (host, port)]
+        if any(met.day >= day for met in known):
+            return
+        for met in known:
+            self._delete_address(met)
+        slot, sealed = self._sealed(ADDRESS, [host, port, day])
         self._db.execute(
-            "INSERT INTO addresses VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET day = max(day, excluded.day)",
-            (board, host, port, day),
+            "INSERT INTO addresses (board, slot, sealed) VALUES (?, ?, ?)", (board, slot, sealed)
         )
-        surplus = self._db.execute(
-            "SELECT board, host, port FROM addresses WHERE board = ?"
-            " ORDER BY day DESC, host, port LIMIT -1 OFFSET ?",
-            (board, ADDRESSES_MAX),
-        ).fetchall()
-        self._db.executemany(
-            "DELETE FROM addresses WHERE board = ? AND host = ? AND port = ?", surplus
-        )
+        for surplus in self._addresses(board)[ADDRESSES_MAX:]:
+            self._delete_address(surplus)
+
+    def _delete_address(self, met: StoredAddress) -> None:
+        self._record_slots.free([met.slot])
+        self._db.execute("DELETE FROM addresses WHERE address = ?", (met.row,))
 
     def put_setting(self, name: str, value: Any) -> None:
         """Set a setting of this node to any JSON value; None unsets it."""
@@ -294,72 +304,11 @@ class Writer(Reader):
             self._give_space_back()
         return deleted
 
-    def _delete_personas_without_thread(self, board: int) -> None:
-        waiting = {item.entry.thread for item in self._outbox_items(board)}
-        for own in self._personas(board):
-            thread = own.persona.thread
-            if thread is None or not (thread in waiting or self._has_thread(board, thread)):
-                self._delete_persona(own)
-
-    def _has_thread(self, board: int, thread: bytes) -> bool:
-        row = self._db.execute(
-            "SELECT 1 FROM entries INDEXED BY entries_by_thread"
-            " WHERE board = ? AND substr(thread, 1, 8) = ? AND thread = ?",
-            (board, short(thread), thread),
-        ).fetchone()
-        return row is not None
-
     def _give_space_back(self) -> None:
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         # The pragma frees one page a step, and sqlite3 takes one step of what has no columns.
         for _ in range(min(free, _VACUUM_PAGES)):
             self._db.execute("PRAGMA incremental_vacuum(1)")
-
-    # --- Own entries ------------------------------------------------------------------------------
-
-    def put_own(self, board_id: bytes, persona: Persona, is_fresh: bool, entry: Entry) -> None:
-        """Keep an own entry in the outbox, and the persona as it is after it.
-
-        :param persona: ``Persona.after(entry)``, with its key.
-        :param is_fresh: whether it was made for this entry only.
-        :raises PersonaMoved: where the log has gone on since the entry was drafted.
-        """
-        if persona.public_key != entry.header.persona or persona.prev != entry.id:
-            raise Misuse("the persona must be the entry's, as it is after it")
-        board = self._board(board_id)
-        before = self._own_persona_row(board, persona.public_key)
-        if before is not None:
-            if (before.persona.seq, before.persona.prev) != (entry.header.seq, entry.header.prev):
-                raise PersonaMoved("you wrote in this thread meanwhile: send the text again")
-            self._delete_persona(before)
-        self._insert_persona(board, persona, is_fresh)
-        ((slot, secret),) = self._slots.take(1)
-        self._db.execute(
-            "INSERT INTO outbox (board, slot, sealed) VALUES (?, ?, ?)",
-            (board, slot, seal_outbox(secret, entry)),
-        )
-
-    def _insert_persona(self, board: int, persona: Persona, is_fresh: bool) -> None:
-        ((slot, secret),) = self._slots.take(1)
-        self._db.execute(
-            "INSERT INTO personas (board, slot, sealed) VALUES (?, ?, ?)",
-            (board, slot, seal_persona(secret, persona, is_fresh)),
-        )
-
-    def _delete_persona(self, own: OwnPersona) -> None:
-        self._slots.free([own.slot])
-        self._db.execute("DELETE FROM personas WHERE persona = ?", (own.row,))
-
-    def _leave_outbox(
-        self, board: int, offered: dict[bytes, Entry], lacking: Sequence[bytes]
-    ) -> None:
-        for item in self._outbox_items(board):
-            if item.entry.id in offered and item.entry.id not in lacking:
-                self._delete_outbox_item(item.item, item.slot)
-
-    def _delete_outbox_item(self, item: int, slot: int) -> None:
-        self._slots.free([slot])
-        self._db.execute("DELETE FROM outbox WHERE item = ?", (item,))
 
     # --- Forgetting -------------------------------------------------------------------------------
 
@@ -405,9 +354,10 @@ class Writer(Reader):
         board = self._board(board_id)
         identifier = rule.id or self._free_rule_id(board, rule)
         self._delete_rule(board, identifier)
+        fields = [identifier, rule.kind, rule.value, rule.action, rule.reason, rule.created]
+        slot, sealed = self._sealed(RULE, fields)
         self._db.execute(
-            "INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (board, identifier, rule.kind, rule.value, rule.action, rule.reason, rule.created),
+            "INSERT INTO rules (board, slot, sealed) VALUES (?, ?, ?)", (board, slot, sealed)
         )
         if rule.action == "purge":
             self._purge(board, Matcher([rule]))
@@ -415,7 +365,8 @@ class Writer(Reader):
 
     def _free_rule_id(self, board: int, rule: Rule) -> str:
         """The shortest name that no rule on anything else has."""
-        others = {r.id for r in self._rules(board) if rule_id(r, 64) != rule_id(rule, 64)}
+        rules = (stored.rule for stored in self._rules(board))
+        others = {other.id for other in rules if rule_id(other, 64) != rule_id(rule, 64)}
         return next(
             name for length in range(6, 65) if (name := rule_id(rule, length)) not in others
         )
@@ -425,19 +376,22 @@ class Writer(Reader):
         return self._delete_rule(self._board(board_id), identifier)
 
     def _delete_rule(self, board: int, identifier: str) -> bool:
-        of_board = (board, identifier)
-        row = self._db.execute("SELECT action FROM rules WHERE board = ? AND id = ?", of_board)
-        action = row.fetchone()
-        if action is not None:
-            self._db.execute("DELETE FROM rules WHERE board = ? AND id = ?", of_board)
+        stored = self._rule_named(board, identifier)
         self._purging_of.pop(board, None)
-        if action == ("purge",):
+        if stored is None:
+            return False
+        self._record_slots.free([stored.slot])
+        self._db.execute("DELETE FROM rules WHERE rule = ?", (stored.row,))
+        if stored.rule.action == "purge":
             self._want_again(board)
-        return action is not None
+        return True
+
+    def _rule_named(self, board: int, identifier: str) -> StoredRule | None:
+        return next((s for s in self._rules(board) if s.rule.id == identifier), None)
 
     def _purging(self, board: int) -> Matcher:
         if board not in self._purging_of:
-            rules = self._rules(board)
+            rules = (stored.rule for stored in self._rules(board))
             self._purging_of[board] = Matcher(rule for rule in rules if rule.action == "purge")
         return self._purging_of[board]
 
@@ -451,10 +405,10 @@ class Writer(Reader):
             (board, int(PayloadState.FORGOTTEN)),
         )
         matching = []
-        for number, identifier, persona, thread, sealed, secret in rows:
+        for number, identifier, persona, thread, sealed, wrapped in rows:
             text = None
             if sealed is not None and purging.has_words:
-                text = payload_text(unseal_payload(secret, sealed))
+                text = payload_text(unseal_payload(self._secret(wrapped), sealed))
             if purging.match(persona, identifier, thread, text) is not None:
                 matching.append(number)
         self._forget(matching, PayloadState.PURGED)
@@ -482,3 +436,6 @@ def _is_purged(purging: Matcher, entry: Entry) -> bool:
         return False
     text = None if entry.payload is None else payload_text(entry.payload)
     return purging.match(entry.header.persona, entry.id, entry.thread, text) is not None
+
+
+__all__ = ["ADDRESSES_MAX", "PersonaMoved", "Writer"]

@@ -75,6 +75,15 @@ def make_posts(
     ]
 
 
+def write_own(
+    writer: Writer, author: Author, text: str = "hello", parent: Entry | None = None
+) -> Entry:
+    """An entry of the node's own, in its outbox: ``author``'s next."""
+    entry = author.post(text, parent)
+    writer.put_own(author.board.id, author.persona, False, entry)
+    return entry
+
+
 def without_payload(entry: Entry) -> Entry:
     """The entry as somebody sends it who has forgotten what it says."""
     return entry._replace(payload=None)

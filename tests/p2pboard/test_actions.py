@@ -325,3 +325,116 @@ async def test_who_gives_up_after_the_write_does_not_keep_it_from_the_node(
         with scope:
             await act(world, posted["id"])
         assert [what for what, _ in world.driver.told] == told
+
+
+# --- Own personas ---------------------------------------------------------------------------------
+
+
+async def test_own_personas_are_listed_with_what_becomes_of_them(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        first = await world.actions.post("b", "words")
+        await world.actions.post("b", "more", reply=first["id"])
+        world.now_s += 86400
+        fresh = await world.actions.post("b", "other words", reply=first["id"], fresh=True)
+        last, before = await world.actions.persona_list("b")
+        assert list(last) == [
+            *("id", "name", "thread", "fresh", "posts", "outbox", "last_used", "thrown_away"),
+        ]
+        shown = {entry["id"]: entry for entry in await world.actions.read("b")}
+        assert before == {
+            "id": first["persona"],
+            "name": shown[first["id"]]["name"],
+            "thread": first["id"],
+            "fresh": False,
+            "posts": 2,
+            "outbox": 2,
+            "last_used": NOW_S - NOW_S % 86400,
+            "thrown_away": NOW_S - NOW_S % 600 + 3 * 86400,
+        }
+        assert (last["id"], last["fresh"], last["posts"]) == (fresh["persona"], True, 1)
+        assert last["last_used"] == before["last_used"] + 86400
+
+
+async def test_what_waits_goes_out_though_its_key_is_thrown_away(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        first, other = [await world.actions.post("b", text) for text in ("words", "other words")]
+        world.driver.told.clear()
+        dropped = await world.actions.persona_drop("b", first["persona"][:12])
+        assert dropped == {"personas": [first["persona"]], "outbox": [first["id"]]}
+        assert world.driver.told == []
+        assert {e["state"] for e in await world.actions.read("b")} == {"outbox"}
+        assert [p["id"] for p in await world.actions.persona_list("b")] == [other["persona"]]
+        with pytest.raises(UserError, match="thrown away"):
+            await world.actions.retract("b", first["id"])
+        answer = await world.actions.post("b", "more", reply=first["id"])
+        assert answer["persona"] != first["persona"]
+
+
+async def test_what_is_withdrawn_is_not_sent(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        for text in ("words", "other words"):
+            await world.actions.post("b", text)
+        ids = [entry.id for entry in world.published()]
+        world.driver.told.clear()
+        dropped = await world.actions.persona_drop("b", withdraw=True)
+        assert (len(dropped["personas"]), len(dropped["outbox"])) == (2, 2)
+        assert sorted(world.driver.told) == sorted(("withdraw", identifier) for identifier in ids)
+        assert await world.actions.read("b") == []
+
+
+async def test_only_own_personas_can_be_thrown_away(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        theirs = await world.receive("words")
+        with pytest.raises(UserError, match="p2pboard persona list b"):
+            await world.actions.persona_drop("b", theirs.header.persona.hex())
+        with pytest.raises(UserError, match="0-9 and a-f"):
+            await world.actions.persona_drop("b", "heron")
+        assert await world.actions.persona_drop("b") == {"personas": [], "outbox": []}
+
+
+async def test_a_key_that_is_thrown_away_while_an_answer_is_worked_on_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_world(tmp_path) as world:
+        first = await world.actions.post("b", "words")
+        sign = world.actions._sign
+
+        async def sign_after_the_drop(*arguments: Any) -> Any:
+            await world.actions.persona_drop("b")
+            return await sign(*arguments)
+
+        monkeypatch.setattr(world.actions, "_sign", sign_after_the_drop)
+        with pytest.raises(Failure, match="try again"):
+            await world.actions.post("b", "more", reply=first["id"])
+        assert await world.actions.persona_list("b") == []
+        assert len(world.published()) == 1
+
+
+async def test_keys_whose_time_is_over_by_a_new_setting_go_at_once(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.actions.post("b", "words")
+        assert await world.actions.persona_keep() == {"keep_s": 3 * 86400}
+        world.now_s += 7200
+        assert await world.actions.persona_keep(3 * 3600) == {"keep_s": 3 * 3600}
+        assert len(await world.actions.persona_list("b")) == 1
+        await world.actions.persona_keep(3600)
+        assert await world.actions.persona_list("b") == []
+
+
+@pytest.mark.parametrize("keep_s", [0, -1, 3599, 3650 * 86400 + 1])
+async def test_a_time_beyond_all_sense_is_refused(tmp_path: Path, keep_s: int) -> None:
+    async with a_world(tmp_path) as world:
+        with pytest.raises(UserError, match="1 hour to 3650 days"):
+            await world.actions.persona_keep(keep_s)
+
+
+# --- Stopping -------------------------------------------------------------------------------------
+
+
+async def test_a_node_can_be_stopped_and_a_command_alone_can_not(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        stopped: list[bool] = []
+        await Actions(world.store, world.driver, stop=lambda: stopped.append(True)).stop()
+        assert stopped == [True]
+        with pytest.raises(Failure, match="no node runs"):
+            await Actions(world.store).stop()

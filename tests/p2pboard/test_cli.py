@@ -29,6 +29,7 @@ from p2pboard.cli.program import program
 from p2pboard.cli.shared import parse_address
 from p2pboard.errors import UserError
 from p2pboard.home import Home, Token
+from p2pboard.reading import READINGS
 from protocol.board import LOBBY, Board, decode_invite
 
 ENTRY_KEYS = [
@@ -104,10 +105,11 @@ def test_all_commands_of_the_contract_are_there() -> None:
     assert {path for path, command in commands() if not isinstance(command, click.Group)} == {
         *("create", "join", "boards", "invite", "leave", "run", "post", "read"),
         *("retract", "forget", "block add", "block list", "block remove", "peers", "status"),
+        *("persona list", "persona drop", "persona keep", "lock", "panic"),
     }
 
 
-@pytest.mark.parametrize("arguments", [[], ["block"]])
+@pytest.mark.parametrize("arguments", [[], ["block"], ["persona"]])
 def test_alone_it_prints_its_help(arguments: list[str]) -> None:
     result = CliRunner().invoke(program, arguments)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -172,7 +174,7 @@ def test_a_bug_is_one_line_and_status_1(line: Line, monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("p2pboard.cli.boards.list_boards", broken)
+    monkeypatch.setitem(READINGS, "boards", broken)
     said = line.refused("boards", status=1)
     assert "this is a bug: ZeroDivisionError: two lines" in said
     assert "P2PBOARD_DEBUG=1" in said
@@ -191,7 +193,7 @@ def test_of_all_that_fails_at_once_the_most_telling_is_said(
     def broken(*_: object) -> None:
         raise ExceptionGroup("all", [ValueError(), ExceptionGroup("", [UserError("do this")])])
 
-    monkeypatch.setattr("p2pboard.cli.boards.list_boards", broken)
+    monkeypatch.setitem(READINGS, "boards", broken)
     assert line.refused("boards") == "p2pboard: do this"
 
 
@@ -511,6 +513,177 @@ def test_a_block_takes_the_beginning_of_a_key_or_an_id(line: Line, kind: str) ->
     assert states[first["id"]] == "hidden"
 
 
+# --- Own personas ---------------------------------------------------------------------------------
+
+
+def test_own_personas_are_listed_and_thrown_away(line: Line) -> None:
+    assert line.said("persona", "list", "b") == "no keys are kept\n"
+    first, other = line.post("words"), line.post("other words")
+    listed = {record["id"]: record for record in line.objects("persona", "list", "b")}
+    assert listed.keys() == {first["persona"], other["persona"]}
+    assert first["persona"][:8] in line.said("persona", "list", "b")
+    assert "in 2 days" in line.said("persona", "list", "b")
+    asked = line.refused("persona", "drop", "b", first["persona"][:12])
+    assert "1 entry in the outbox will go out all the same" in asked
+    assert "--yes" in asked
+    assert len(line.objects("persona", "list", "b")) == 2
+    said = line.said("persona", "drop", "b", first["persona"][:12], "--yes")
+    assert said == "1 key is thrown away; 1 entry in the outbox still to go out\n"
+    assert [record["id"] for record in line.objects("persona", "list", "b")] == [other["persona"]]
+    assert len(line.objects("read", "b")) == 2
+    said = line.said("persona", "drop", "b", "--all", "--withdraw", "--yes")
+    assert said == "1 key is thrown away, and 1 entry not sent\n"
+    assert [entry["id"] for entry in line.objects("read", "b")] == [first["id"]]
+    assert line.said("persona", "drop", "b", "--all") == "0 keys are thrown away\n"
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\n", 1, 1)])
+def test_who_is_asked_decides(
+    line: Line, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
+) -> None:
+    monkeypatch.setattr("p2pboard.cli.shared.can_ask", lambda: True)
+    line.post("words")
+    result = line("persona", "drop", "b", "--all", stdin=answer)
+    assert result.exit_code == status
+    assert "Throw the key away?" in result.stderr
+    assert ("nothing was done" in result.stderr) == (status == 1)
+    assert len(line.objects("persona", "list", "b")) == left
+    assert len(line.objects("read", "b")) == 1
+
+
+def test_how_long_keys_are_kept_is_said_and_set(line: Line) -> None:
+    assert line.said("persona", "keep") == "keys are kept for 3 days after their last use\n"
+    for time, span in (("12h", "12 hours"), ("1d", "1 day"), ("24h", "1 day"), ("1H", "1 hour")):
+        assert span in line.said("persona", "keep", time)
+        assert span in line.said("persona", "keep")
+    for time in ("3", "x", "-1d", "1w", "", "0d"):
+        line.refused("persona", "keep", "--", time)
+
+
+# --- Passphrases ----------------------------------------------------------------------------------
+
+PASSPHRASE, OTHER = "tea without a kettle", "a kettle without tea"
+
+
+@pytest.fixture
+def phrases(tmp_path: Path, cheap_passphrases: None) -> tuple[str, str]:
+    """Two files with a passphrase each."""
+    for name, phrase in (("first", PASSPHRASE), ("second", OTHER)):
+        (tmp_path / name).write_text(phrase + "\n", encoding="utf-8")
+    return str(tmp_path / "first"), str(tmp_path / "second")
+
+
+@pytest.fixture
+def locked(line: Line, phrases: tuple[str, str]) -> Line:
+    line.post("words")
+    said = line.said("lock", "--new-passphrase-file", phrases[0])
+    assert said == "the passphrase is set: keep it in mind\n"
+    return line
+
+
+READING = [
+    ["read", "b"],
+    ["boards"],
+    ["invite", "b"],
+    ["status"],
+    ["block", "list", "b"],
+    ["persona", "list", "b"],
+    ["persona", "keep"],
+]
+
+
+@pytest.mark.parametrize("arguments", [*READING, ["post", "b", "x"], ["create", "c"], ["run"]])
+def test_without_the_passphrase_there_is_one_clear_line(locked: Line, arguments: list[str]) -> None:
+    """S-8."""
+    said = locked.refused(*arguments)
+    assert "passphrase" in said
+    assert "--passphrase-file" in said
+
+
+@pytest.mark.parametrize("arguments", READING)
+def test_with_the_passphrase_everything_is_as_before(
+    locked: Line, phrases: tuple[str, str], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_it = locked.said(*arguments, "--passphrase-file", phrases[0])
+    monkeypatch.setenv("P2PBOARD_PASSPHRASE_FILE", phrases[0])
+    assert locked.said(*arguments) == with_it
+    locked.said("lock", "--remove")
+    monkeypatch.delenv("P2PBOARD_PASSPHRASE_FILE")
+    assert locked.said(*arguments) == with_it
+
+
+def test_a_wrong_passphrase_is_one_line(locked: Line, phrases: tuple[str, str]) -> None:
+    said = locked.refused("read", "b", "--passphrase-file", phrases[1])
+    assert said == "p2pboard: wrong passphrase: try again"
+
+
+def test_a_passphrase_is_changed_and_removed(locked: Line, phrases: tuple[str, str]) -> None:
+    first, second = phrases
+    change = ["lock", "--change", "--new-passphrase-file", second, "--passphrase-file"]
+    assert "wrong passphrase" in locked.refused(*change, second)
+    locked.said(*change, first)
+    assert "wrong passphrase" in locked.refused("read", "b", "--passphrase-file", first)
+    assert "words" in locked.said("read", "b", "--passphrase-file", second)
+    locked.said("lock", "--remove", "--passphrase-file", second)
+    assert "words" in locked.said("read", "b")
+
+
+def test_lock_says_what_it_can_not_do(line: Line, phrases: tuple[str, str], tmp_path: Path) -> None:
+    first, _ = phrases
+    assert "'p2pboard lock'" in line.refused("lock", "--change", "--passphrase-file", first)
+    assert "one of --change and --remove" in line.refused("lock", "--change", "--remove")
+    (tmp_path / "short").write_text("short")
+    short = str(tmp_path / "short")
+    assert "8 to 1024 characters" in line.refused("lock", "--new-passphrase-file", short)
+    assert "in a terminal" in line.refused("lock")
+    line.said("lock", "--new-passphrase-file", first)
+    again = line.refused("lock", "--new-passphrase-file", first)
+    assert "--change or --remove" in again
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "no such file"), (b"\xff\xfe", "UTF-8"), (b"x" * 5000, "too long")],
+)
+def test_what_is_wrong_with_a_passphrase_file_is_said(
+    locked: Line, tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    file = tmp_path / "phrase"
+    if content is not None:
+        file.write_bytes(content)
+    assert says in locked.refused("read", "b", "--passphrase-file", str(file))
+
+
+def test_who_sits_at_a_terminal_is_asked(
+    line: Line, monkeypatch: pytest.MonkeyPatch, cheap_passphrases: None
+) -> None:
+    monkeypatch.setattr("p2pboard.cli.passphrase.can_ask", lambda: True)
+    result = line("lock", stdin=f"{PASSPHRASE}\n{PASSPHRASE}\n")
+    assert (result.exit_code, result.stdout) == (0, "the passphrase is set: keep it in mind\n")
+    assert PASSPHRASE not in result.stderr
+    assert line("boards", stdin=f"{PASSPHRASE}\n").exit_code == 0
+    assert "wrong passphrase" in line("boards", stdin=f"{OTHER}\n").stderr
+
+
+# --- Panic ----------------------------------------------------------------------------------------
+
+
+def test_panic_asks_and_then_leaves_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.post("words")
+    assert "--yes" in line.refused("panic")
+    monkeypatch.setattr("p2pboard.cli.shared.can_ask", lambda: True)
+    assert line("panic", stdin="n\n").exit_code == 1
+    assert len(line.objects("read", "b")) == 1
+    assert line("panic", stdin="y\n").stdout == "everything is thrown away\n"
+    assert not line.home.exists()
+    assert [board["name"] for board in line.objects("boards")] == ["lobby"]
+
+
+def test_panic_needs_no_passphrase(locked: Line) -> None:
+    locked.said("panic", "--yes")
+    assert not locked.home.exists()
+
+
 # --- The node -------------------------------------------------------------------------------------
 
 
@@ -732,6 +905,25 @@ def test_a_node_serves_its_commands_and_ends_in_order(line: Line) -> None:
         assert running.stderr.read() == ""
     assert Home(line.home).read_token() is None
     assert len(line.objects("read", "b")) == 2
+
+
+@posix
+def test_a_node_is_told_the_passphrase_and_its_commands_are_not(
+    locked: Line, phrases: tuple[str, str]
+) -> None:
+    with node(locked.home, "--passphrase-file", phrases[0]) as running:
+        for arguments in READING:
+            locked.said(*arguments)
+        first = locked.object("read", "b")
+        assert list(first) == ENTRY_KEYS
+        assert "as soon as it has a peer there" in locked.said("post", "b", "while it runs")
+        locked.said("block", "add", "b", "--word", "words")
+        assert "hidden by rule" in locked.said("read", "b")
+        assert "another node uses" in locked.refused(
+            *("lock", "--remove", "--passphrase-file", phrases[0]), status=1
+        )
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
 
 
 @posix

@@ -183,6 +183,7 @@ def test_an_answer_that_calls_an_answer_its_thread_has_no_opener(writer: Writer)
 def test_rows_of_a_thread_are_all_of_it_and_nothing_else(writer: Writer) -> None:
     one, two = Author(BOARD, 1), Author(BOARD, 2)
     opener = one.post()
+    writer.put_own(BOARD.id, one.persona, False, opener)
     answer = two.post(parent=opener)
     waiting = one.post("waiting")
     writer.put_entries(BOARD.id, [opener, answer, *make_posts(BOARD, 10)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,14 @@ from p2pboard.store.reader import Reader, UnknownBoard
 from p2pboard.store.schema import open_database
 from p2pboard.store.worker import StoreWorker, open_store
 from p2pboard.store.writer import Writer
-from tests.p2pboard.making import Author, add_board, bytes_of_files, make_board, make_posts
+from tests.p2pboard.making import (
+    Author,
+    add_board,
+    bytes_of_files,
+    make_board,
+    make_posts,
+    open_writer,
+)
 
 BOARD = make_board()
 ROOT = Path(__file__).parents[2]
@@ -254,6 +262,36 @@ async def test_a_log_that_a_reader_kept_from_being_truncated_is_truncated_later(
         assert await trio.to_thread.run_sync(scrubbed.wait, 10)
         assert secret not in bytes_of_files(path)
         reader.close()
+
+
+def forget_and_die(path: Path, killed: Path) -> bytes:
+    """A database, at ``killed``, of a run that erased an entry and did not come to truncating the
+    log; the secret that was erased."""
+    entry = Author(BOARD).post()
+    with open_writer(path, BOARD) as writer:
+        writer.put_entries(BOARD.id, [entry])
+    connection = open_database(path)
+    ((secret,),) = connection.execute("SELECT secret FROM secrets").fetchall()
+    connection.execute("BEGIN")
+    Writer(connection).forget(BOARD.id, entry.id)
+    connection.execute("COMMIT")
+    killed.parent.mkdir()
+    for file in path.parent.glob(path.name + "*"):
+        shutil.copy(file, killed.with_name(file.name))
+    connection.close()
+    return bytes(secret)
+
+
+async def test_what_a_run_had_erased_that_was_killed_is_gone_with_the_next_runs_first_write(
+    tmp_path: Path,
+) -> None:
+    """S-3."""
+    path = tmp_path / "killed" / "a"
+    secret = forget_and_die(tmp_path / "a", path)
+    assert secret in bytes_of_files(path)
+    async with open_store(path) as store:
+        await all_written(store)
+        assert secret not in bytes_of_files(path)
 
 
 async def test_an_undone_job_leaves_no_rule_behind_in_memory(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import trio
 
-from p2pboard.actions import Actions, open_home_store
+from p2pboard.actions import Actions
 from p2pboard.home import Home
+from p2pboard.home_store import open_home_store
 from p2pboard.reading import find_board
 from p2pboard.store.worker import StoreWorker
 from p2pboard.store.writer import Writer
