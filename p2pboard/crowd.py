@@ -2,9 +2,9 @@
 
 The *crowd* of a board is the nodes that emit cells on it now, this one included: each of them could
 have written what comes out of the mix. Of a persona that writes on, somebody who notes who was
-there each time knows more: its author is among those who were there *every* time. So this node notes
-the same for each of its personas, and tells its user among how many the persona still is (after
-Wolinsky, Syta, Ford: "Hang with Your Buddies to Resist Intersection Attacks", CCS 2013).
+there each time knows more: its author is among those who were there *every* time. So this node
+notes the same for each of its personas, and tells its user among how many the persona still is
+(after Wolinsky, Syta, Ford: "Hang with Your Buddies to Resist Intersection Attacks", CCS 2013).
 
 A note holds no addresses but short keyed hashes of them, under a salt of its own. It is kept and
 deleted with the persona's key, and sealed like it.
