@@ -141,8 +141,9 @@ ANNOUNCE_QUEUE_MAX = 8_192
 CELL_BYTES = 1232
 #: The most relays that a cell has room for, so that nobody learns more than that there are fewer.
 PATH_RELAYS_MAX = 5
-#: Three, as in Loopix and Tor: two relays between the writer and whoever publishes.
-PATH_RELAYS = 3
+#: Against members that collude and compare times, five short delays hide more than three long ones
+#: for the same bytes and the same wait (docs/anonymity.md, "Why five relays").
+PATH_RELAYS = 5
 #: A relay's key lives for an hour and is taken for one more, so that clocks may differ by one.
 RELAY_EPOCH_S = 3600
 #: How long before the end of an epoch the record for the next one may go out.
@@ -168,11 +169,11 @@ CELLS_PER_HOST_BURST = 200
 CELL_HOSTS_MAX = 4096
 #: Of the cells that a node emits, one in so many goes home again (Loopix has a rate of its own for
 #: these loops; here both are one Poisson process).
-LOOP_ONE_IN = 4
+LOOP_ONE_IN = 6
 LOOPS_REMEMBERED_MAX = 256
 #: A loop that is not home after so many mean delays is lost: one in 10,000 that is not (the sum of
-#: three exponential delays).
-LOOP_PATIENCE_DELAYS = 13
+#: four exponential delays).
+LOOP_PATIENCE_DELAYS = 16
 #: Entries that come in pieces.
 TRANSFERS_MAX = 64
 TRANSFERS_BYTES_MAX = 4 * 1024 * 1024
@@ -180,8 +181,8 @@ TRANSFER_MS_MAX = 300_000
 PIECES_MAX = 80
 #: By pace (brisk, normal, calm): the mean time between two emissions of a node and the mean delay
 #: at each relay. SPEC.md, "The mix", has the figures that they were chosen by.
-PACE_EMIT_MS = (400, 750, 750)
-PACE_DELAY_MS = (300, 1_400, 4_000)
+PACE_EMIT_MS = (600, 1_100, 1_100)
+PACE_DELAY_MS = (250, 900, 3_000)
 #: An own entry that did not come back takes another path after a random time, in mean delays.
 RETRY_DELAYS_RANGE = (15, 30)
 #: From so many tries on the patience doubles each time, but for so often.

@@ -34,7 +34,7 @@ from p2pboard.cli.show import console, plain, table
 @click.option(
     "--pace",
     type=click.Choice(["brisk", "normal", "calm"]),
-    help="How long posts mix with those of others: some 2, 5 or 15 seconds. Calm hides best.",
+    help="How long posts mix with those of others: some 2, 6 or 16 seconds. Calm hides best.",
 )
 @json_option
 def create(
