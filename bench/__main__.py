@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import cold_sync, panic, simulation
+from bench import cold_sync, draft, panic, simulation
 from bench.record import Record
 
 #: Each returns its records; ``entries`` scales it.
@@ -18,6 +18,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[int | None], list[Record]]]] = {
     "cold-sync": (
         "a cold sync between two processes over loopback, against signature checks in the same run",
         lambda entries: cold_sync.run(entries or 20_000),
+    ),
+    "draft": (
+        "how often the draft check takes texts for one writer's, and how long it takes",
+        lambda entries: draft.run(entries or 400),
     ),
     "panic": (
         "throwing away a board of 100,000 entries",

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from p2pboard.draft import OwnText, read_identity, review_draft
 from p2pboard.errors import Failure, UserError
 from p2pboard.following import Followers, Send, Source
 from p2pboard.home_store import add_board
@@ -62,6 +63,9 @@ from protocol.crypto import RandomBytes
 from protocol.entry import SALT_BYTES, Entry, Kind, bucket_of
 from protocol.errors import Reason, Refused
 from protocol.persona import Draft, Persona, draft_post, draft_retraction
+
+#: Own posts that a draft is compared with: as many as people may remember. Guess.
+_OWN_POSTS_MAX = 200
 
 
 class Driver(Source, Protocol):
@@ -213,6 +217,21 @@ class Actions:
         return await self.store.read(invite_to, board, tuple(addresses or ()))
 
     # Posts
+
+    async def review(
+        self, board: str, text: str, reply: str | None = None, fresh: bool = False
+    ) -> Record:
+        """What in a text could tell who wrote it, were it posted (:mod:`p2pboard.draft`).
+
+        Takes what :meth:`post` takes, and refuses what that refuses. Nothing is stored or sent.
+        """
+        found = await self.store.read(find_board, board)
+        check_text(text, found)
+        parent = None if reply is None else await self.store.read(_post_to_answer, found, reply)
+        thread = None if parent is None or fresh else parent.thread
+        own = await self.store.read(_own_texts, found.id, thread)
+        findings = await trio.to_thread.run_sync(lambda: review_draft(text, read_identity(), own))
+        return {"warnings": [finding.as_json() for finding in findings]}
 
     async def post(
         self, board: str, text: str, reply: str | None = None, fresh: bool = False
@@ -452,6 +471,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {
         Actions.boards,
         Actions.board,
         Actions.invite,
+        Actions.review,
         Actions.post,
         Actions.read,
         Actions.retract,
@@ -506,6 +526,17 @@ def _post_to_answer(reader: Reader, board: Board, prefix: str) -> Entry:
     if entry.header.kind == Kind.RETRACT:
         raise UserError(f"{prefix!r} is a retraction: answer another entry of its thread")
     return entry
+
+
+def _own_texts(reader: Reader, board_id: bytes, thread: bytes | None) -> list[OwnText]:
+    """What this node has posted, but for the persona that goes on writing in ``thread``: readers
+    know already that it is one."""
+    going_on = None if thread is None else reader.own_persona(board_id, thread)
+    return [
+        OwnText(post.id.hex(), post.text)
+        for post in reader.own_posts(_OWN_POSTS_MAX)
+        if going_on is None or post.persona != going_on.public_key
+    ]
 
 
 def _author(reader: Reader, board: Board, target: Entry) -> Persona:

@@ -107,7 +107,13 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", seen).split())
 
 
-def _is_unspaced(character: str) -> bool:
+def is_unseen(character: str) -> bool:
+    """Whether nobody would see that it is there: joiners, direction marks, fillers."""
+    return unicodedata.category(character) == "Cf" or _UNSEEN.match(character) is not None
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether its script is written without blanks between words."""
     return any(first <= ord(character) <= last for first, last in _UNSPACED)
 
 
@@ -116,8 +122,8 @@ def _is_joined(inner: str, outer: str) -> bool:
     return (
         unicodedata.category(outer)[0] in "LMN"
         and unicodedata.category(inner)[0] in "LMN"
-        and not _is_unspaced(inner)
-        and not _is_unspaced(outer)
+        and not is_unspaced(inner)
+        and not is_unspaced(outer)
     )
 
 

@@ -15,6 +15,7 @@ from p2pboard.store.schema import is_locked
 
 VARIABLE = "P2PBOARD_PASSPHRASE_FILE"
 _CHOSEN = "p2pboard.passphrase_file"
+_TYPED = "p2pboard.passphrase"
 #: The longest passphrase, each character of four bytes, and a line end.
 _FILE_BYTES_MAX = 4 * PASSPHRASE_CHARACTERS_MAX + 2
 
@@ -47,8 +48,13 @@ def passphrase_for(home: Home) -> str | None:
 
 def known_passphrase() -> str:
     """The passphrase that is set; raises as :func:`passphrase_for`."""
-    chosen = click.get_current_context().meta.get(_CHOSEN) or os.environ.get(VARIABLE)
-    return read_passphrase(Path(chosen)) if chosen else ask_passphrase("Passphrase")
+    meta = click.get_current_context().meta
+    if chosen := meta.get(_CHOSEN) or os.environ.get(VARIABLE):
+        return read_passphrase(Path(chosen))
+    # Once for a command, however often it opens the store.
+    if _TYPED not in meta:
+        meta[_TYPED] = ask_passphrase("Passphrase")
+    return str(meta[_TYPED])
 
 
 def ask_passphrase(question: str, is_new: bool = False) -> str:

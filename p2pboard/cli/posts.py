@@ -22,6 +22,7 @@ from p2pboard.cli.shared import (
     query,
 )
 from p2pboard.cli.show import console, print_entry, print_threads
+from p2pboard.cli.warnings import decide, has_terminal
 from p2pboard.errors import Failure, UserError
 
 #: So many entries a person reads at once; --limit asks for more.
@@ -41,21 +42,38 @@ _INPUT_BYTES_MAX = 1024 * 1024
 @click.argument("text", required=False)
 @click.option("--reply", metavar="ID", help="Answer this entry, in its thread.")
 @click.option("--fresh", is_flag=True, help="Under a new persona, even in a thread with your own.")
+@click.option("--anyway", is_flag=True, help="Post in spite of warnings.")
 @json_option
-def post(board: str, text: str | None, reply: str | None, fresh: bool, as_json: bool) -> None:
+def post(
+    board: str, text: str | None, reply: str | None, fresh: bool, anyway: bool, as_json: bool
+) -> None:
     """Write on a board.
 
     Without TEXT, or with -, the text is read from standard input.
 
+    First it is checked for what could tell who wrote it: names, addresses, numbers, links, words
+    that you have posted before. On a terminal you are shown what was found, and asked; elsewhere
+    such a text is not posted unless --anyway is given. With --json, "warnings" is there if there
+    are any.
+
     Each thread that you write in knows you by one throwaway persona, which answers go on with. The
     entry waits in the outbox until it has come back from other nodes.
     """
-    written = _text_of(text)
-    done = _do_work("post", board=board, text=written, reply=reply, fresh=fresh)
+    wish: dict[str, Any] = {"board": board, "text": _text_of(text), "reply": reply, "fresh": fresh}
+    warnings = [] if anyway and not as_json else perform("review", **wish)["warnings"]
+    if warnings and not anyway:
+        _decide(wish["text"], warnings, as_json)
+    done = _do_work("post", **wish)
     if as_json:
-        print_json(done.result)
+        print_json(done.result | ({"warnings": warnings} if warnings else {}))
     else:
         click.echo(f"{done.result['id']} {_what_next(done, board)}")
+
+
+def _decide(text: str, warnings: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json({"warnings": warnings})
+    decide(text, warnings, can_ask=not as_json and has_terminal())
 
 
 def _do_work(name: str, **arguments: Any) -> Done:

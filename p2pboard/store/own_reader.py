@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from p2pboard.store.base import Base, BoardRow, in_log_order, short
-from p2pboard.store.sealing import Kept, unseal_outbox, unseal_persona
-from protocol.entry import BUCKET_SECONDS, Entry
+from p2pboard.store.sealing import Kept, unseal_outbox, unseal_payload, unseal_persona
+from protocol.entry import BUCKET_SECONDS, Entry, Kind, payload_text
 from protocol.persona import Persona
 
 #: A persona's key is kept for so long after it last wrote. Long enough to go on with a talk over a
@@ -26,15 +26,11 @@ _BUCKETS_A_DAY = 86400 // BUCKET_SECONDS
 
 
 class OutboxItem(NamedTuple):
-    """A row of the outbox, opened.
-
-    :ivar crowd_least: how many nodes must be there before the entry leaves.
-    """
+    """A row of the outbox, opened."""
 
     item: int
     slot: int
     entry: Entry
-    crowd_least: int
 
 
 class OwnPersona(NamedTuple):
@@ -55,6 +51,14 @@ class OwnPersona(NamedTuple):
         return self.kept.is_fresh
 
 
+class OwnPost(NamedTuple):
+    """What somebody here has written, and may be read still."""
+
+    id: bytes
+    persona: bytes
+    text: str
+
+
 class DatedPersona(NamedTuple):
     """An own persona and what becomes of its key.
 
@@ -67,6 +71,10 @@ class DatedPersona(NamedTuple):
     due: int
 
 
+def _own_post(identifier: bytes, persona: bytes, payload: bytes | None) -> OwnPost:
+    return OwnPost(identifier, persona, (payload and payload_text(payload)) or "")
+
+
 class OwnReader(Base):
     """The questions; they raise as :class:`~p2pboard.store.reader.Reader`'s."""
 
@@ -77,11 +85,6 @@ class OwnReader(Base):
         items = self._outbox_items(self._board(board_id))
         return in_log_order(item.entry for item in items)
 
-    def held(self, board_id: bytes) -> dict[bytes, int]:
-        """Of the outbox, the ids that wait until some number of nodes is there, and that number."""
-        items = self._outbox_items(self._board(board_id))
-        return {item.entry.id: item.crowd_least for item in items if item.crowd_least}
-
     def _outbox_items(self, board: int) -> list[OutboxItem]:
         rows = self._db.execute(
             "SELECT item, slot, sealed, secret FROM outbox JOIN record_secrets USING (slot)"
@@ -89,7 +92,7 @@ class OwnReader(Base):
             (board,),
         )
         return [
-            OutboxItem(item, slot, *unseal_outbox(self._secret(wrapped), sealed))
+            OutboxItem(item, slot, unseal_outbox(self._secret(wrapped), sealed))
             for item, slot, sealed, wrapped in rows
         ]
 
@@ -123,6 +126,39 @@ class OwnReader(Base):
         row = next(row for row in self.boards() if row.board_id == board_id)
         dated = self._dated(number, row)
         return sorted(dated, key=lambda one: (-one.own.kept.used, one.own.persona.public_key))
+
+    def own_posts(self, newest: int) -> list[OwnPost]:
+        """What own personas whose keys are kept have written, on all boards, the latest first:
+        about the ``newest`` posts, for a persona is as new as its last one. What was forgotten is
+        not among them."""
+        boards = self._db.execute("SELECT board FROM boards").fetchall()
+        waiting = [item.entry for (board,) in boards for item in self._outbox_items(board)]
+        posts = [
+            _own_post(entry.id, entry.header.persona, entry.payload)
+            for entry in reversed(in_log_order(waiting))
+            if entry.header.kind == Kind.POST
+        ]
+        own = [(board, row.kept) for (board,) in boards for row in self._personas(board)]
+        for board, kept in sorted(own, key=lambda pair: pair[1].used, reverse=True):
+            if len(posts) >= newest:
+                break
+            posts += self._posts_of(board, kept.persona, newest)
+        return posts[:newest]
+
+    def _posts_of(self, board: int, persona: Persona, newest: int) -> list[OwnPost]:
+        if persona.thread is None:
+            return []
+        rows = self._db.execute(
+            "SELECT id, sealed, secret FROM entries INDEXED BY entries_by_thread"
+            " JOIN payloads USING (entry) JOIN secrets USING (slot)"
+            " WHERE board = ? AND substr(thread, 1, 8) = ? AND thread = ? AND persona = ?"
+            " AND kind = ? ORDER BY bucket DESC, seq DESC LIMIT ?",
+            (board, short(persona.thread), persona.thread, persona.public_key, Kind.POST, newest),
+        )
+        return [
+            _own_post(identifier, persona.public_key, unseal_payload(self._secret(wrapped), sealed))
+            for identifier, sealed, wrapped in rows
+        ]
 
     def keep_s(self) -> int:
         """How long a persona's key is kept after its last use."""

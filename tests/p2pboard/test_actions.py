@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from p2pboard.actions import ACTIONS, Actions
+from p2pboard.draft import Identity
 from p2pboard.errors import Failure, UserError
 from p2pboard.store.writer import Writer
 from protocol.entry import check_signature, decode_entry
@@ -233,6 +234,92 @@ async def test_of_two_that_take_a_name_at_once_one_is_refused(tmp_path: Path) ->
                 nursery.start_soon(create)
         assert len(refused) == 2
         assert all("another name" in line for line in refused)
+
+
+# --- Reviewing ------------------------------------------------------------------------------------
+
+RUN = "Who else thinks that the new shift plan is madness?"
+
+
+async def kinds_of(actions: Actions, text: str, **wish: Any) -> list[str]:
+    reviewed = await actions.review("b", text, **wish)
+    return [warning["kind"] for warning in reviewed["warnings"]]
+
+
+async def test_a_review_says_what_where_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2pboard.actions.read_identity", lambda: Identity(users=("amuster",)))
+    async with a_world(tmp_path) as world:
+        assert await world.actions.review("b", "by amuster") == {
+            "warnings": [
+                {
+                    "kind": "user-name",
+                    "start": 3,
+                    "end": 10,
+                    "why": "this is your user name on this machine",
+                }
+            ]
+        }
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_review_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        before = contents(tmp_path)
+        await world.actions.review("b", "write to somebody.secret@example.org")
+        assert contents(tmp_path) == before
+        assert world.driver.told == []
+
+
+async def test_own_words_under_another_persona_are_told(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        first = await world.actions.post("b", RUN)
+        assert await kinds_of(world.actions, RUN) == ["repeats"]
+        assert await kinds_of(world.actions, RUN, reply=first["id"], fresh=True) == ["repeats"]
+
+
+async def test_own_words_under_the_same_persona_are_not(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        first = await world.actions.post("b", RUN)
+        assert await kinds_of(world.actions, RUN, reply=first["id"]) == []
+
+
+async def test_words_of_others_are_nobodys_business(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.receive(RUN)
+        assert await kinds_of(world.actions, RUN) == []
+
+
+async def test_own_words_on_another_board_are_told(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.actions.create("c", work_bits=0)
+        await world.actions.post("c", RUN)
+        assert await kinds_of(world.actions, RUN) == ["repeats"]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"board": "nowhere", "text": "words"},
+        {"board": "b", "text": " "},
+        {"board": "b", "text": "x" * 100_000},
+        {"board": "b", "text": "\ud800"},
+        {"board": "b", "text": "words", "reply": "ff"},
+    ],
+)
+async def test_a_review_refuses_what_can_not_be_posted(
+    tmp_path: Path, wish: dict[str, Any]
+) -> None:
+    async with a_world(tmp_path) as world:
+        with pytest.raises(UserError) as posted:
+            await world.actions.post(**wish)
+        with pytest.raises(UserError) as reviewed:
+            await world.actions.review(**wish)
+        assert str(posted.value) == str(reviewed.value)
 
 
 # --- Rules and payloads ---------------------------------------------------------------------------

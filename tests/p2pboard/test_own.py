@@ -378,3 +378,47 @@ def test_rows_of_own_things_have_one_size(writer: Writer) -> None:
     for table in ("personas", "outbox"):
         rows = writer._db.execute("SELECT length(sealed) FROM $".replace("$", table))
         assert len({size for (size,) in rows}) == 1
+
+
+# --- Own posts ------------------------------------------------------------------------------------
+
+
+def test_own_posts_are_those_of_own_personas_on_all_boards_the_latest_first(writer: Writer) -> None:
+    other = make_board("other", 2)
+    add_board(writer, other)
+    mine, elsewhere = Author(BOARD, 1), Author(other, 2, WALL_S + 600)
+    first = write_own(writer, mine, "first")
+    answer = Author(BOARD, 3).post("not mine", parent=first)
+    second = write_own(writer, mine, "second", answer)
+    writer.put_entries(BOARD.id, [first, answer, second])
+    third = write_own(writer, elsewhere, "third")
+    writer.put_entries(other.id, [third])
+    waiting = Author(BOARD, 4)
+    fourth = write_own(writer, waiting, "fourth")
+    later = Author(BOARD, 5, WALL_S + 1200)
+    fifth = write_own(writer, later, "fifth")
+    posts = writer.own_posts(10)
+    assert [post.text for post in posts] == ["fifth", "fourth", "third", "second", "first"]
+    assert [post.id for post in posts] == [e.id for e in (fifth, fourth, third, second, first)]
+    authors = [later, waiting, elsewhere, mine, mine]
+    assert [post.persona for post in posts] == [author.key for author in authors]
+    for newest in range(6):
+        assert writer.own_posts(newest) == posts[:newest]
+
+
+def test_what_is_forgotten_or_takes_back_is_no_own_post(writer: Writer) -> None:
+    author = Author(BOARD)
+    forgotten, kept = write_own(writer, author, "forgotten"), write_own(writer, author, "kept")
+    writer.put_entries(BOARD.id, [forgotten, kept])
+    writer.forget(BOARD.id, forgotten.id)
+    retraction = author.retract(forgotten)
+    writer.put_own(BOARD.id, author.persona, False, retraction)
+    assert [post.text for post in writer.own_posts(10)] == ["kept"]
+
+
+def test_whose_key_was_thrown_away_has_no_own_posts(writer: Writer) -> None:
+    author = Author(BOARD)
+    writer.put_entries(BOARD.id, [write_own(writer, author), *make_posts(BOARD, 3)])
+    assert len(writer.own_posts(10)) == 1
+    writer.throw_away(BOARD.id, [author.key], False)
+    assert writer.own_posts(10) == []

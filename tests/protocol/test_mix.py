@@ -270,7 +270,7 @@ def test_one_in_six_is_a_loop_whatever_else_there_is_to_say(busy: Busy, idle: Bu
         deviation = (1 / 6 * 5 / 6 / len(is_loop)) ** 0.5
         assert abs(fmean(is_loop) - 1 / limits.LOOP_ONE_IN) < 4 * deviation
         twice = fmean(one and other for one, other in pairwise(is_loop))
-        assert abs(twice - 1 / 16) < 4 * (1 / 16 / len(is_loop)) ** 0.5
+        assert abs(twice - 1 / 36) < 4 * (1 / 36 / len(is_loop)) ** 0.5
 
 
 def test_all_cells_have_one_size_and_paths_of_five_hosts(busy: Busy, idle: Busy) -> None:
