@@ -19,6 +19,7 @@ from typing import Any
 import trio
 
 from p2pboard import transport
+from p2pboard.crowd import note_crowd
 from p2pboard.datagrams import Datagrams, open_port
 from p2pboard.discovery import Discovery
 from p2pboard.errors import StoreError
@@ -111,10 +112,16 @@ class Driver:
             self.feed(inputs.BoardClosed(board_id))
             self._progress.pop(board_id, None)
 
-    def publish(self, board_id: bytes, entry: Entry) -> None:
-        """Get an own entry out that is durable in the outbox."""
+    def publish(self, board_id: bytes, entry: Entry, crowd_least: int = 0) -> None:
+        """Get an own entry out that is durable in the outbox, once so many nodes are there."""
         if board_id in self._node.boards:
-            self.feed(inputs.Publish(board_id, entry))
+            self.feed(inputs.Publish(board_id, entry, crowd_least))
+
+    def crowd(self, board_id: bytes) -> list[str] | None:
+        """The addresses of the other nodes that could write now; None on a board that is not
+        open."""
+        gossip = self._node.boards.get(board_id)
+        return None if gossip is None else gossip.publishing.crowd(_now())
 
     def withdraw(self, board_id: bytes, entry_id: bytes) -> None:
         """An own entry was taken out of the outbox."""
@@ -160,6 +167,9 @@ class Driver:
             "entries": len(gossip.index),
             "peers": len(gossip.links),
             "outbox": len(gossip.publishing.outbox),
+            "crowd": 1 + len(gossip.publishing.crowd(_now())),
+            "loops_home": gossip.publishing.mix.loops()[0],
+            "loops_sent": gossip.publishing.mix.loops()[1],
             "wanted": progress.wanted if progress else 0,
             "fetched": progress.fetched if progress else 0,
             "syncing": bool(progress and (progress.wanted or progress.is_reconciling)),
@@ -392,6 +402,9 @@ class Driver:
                 self._since.pop(event.link, None)
             case effects.SyncProgress():
                 self._progress[event.board_id] = event
+            case effects.CameBack():
+                hosts = self.crowd(event.board_id) or []
+                self._write_soon(_note_crowd, event.board_id, event.id, tuple(hosts))
         for channel in self._subscribers:
             waiting = channel.statistics().current_buffer_used
             if waiting < _EVENTS_QUEUED_MAX:
@@ -518,5 +531,16 @@ def _read_board(
         outbox=tuple(reader.outbox(board_id)),
         lacking=tuple(reader.lacking(board_id, limits.LACKING_MAX)),
         addresses=tuple(Address(host, port) for host, port in numeric),
+        held=reader.held(board_id),
     )
     return opened, names
+
+
+def _note_crowd(writer: Writer, board_id: bytes, entry_id: bytes, hosts: Sequence[str]) -> None:
+    """Note with its persona who was there when an own entry came out."""
+    _, entries = writer.load_entries(board_id, [entry_id], 1)
+    for entry in entries:
+        note = writer.crowd_of(board_id, entry.header.persona)
+        if note is not None:  # else its key was thrown away meanwhile
+            noted = note_crowd(note or None, hosts, secrets.token_bytes)
+            writer.note_crowd(board_id, entry.header.persona, noted)

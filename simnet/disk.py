@@ -31,8 +31,10 @@ class Disk:
         return is_lacking
 
     def forget(self, identifier: bytes) -> None:
-        """Keep the header, drop what it said."""
+        """Keep the header, drop what it said. An own entry that has not come back is not waited for
+        any more: what would come back is not wanted here."""
         self.forgotten.add(identifier)
+        self.outbox.pop(identifier, None)
         if identifier in self.entries:
             self.entries[identifier] = self.entries[identifier]._replace(payload=None)
 

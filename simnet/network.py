@@ -333,7 +333,7 @@ class Network:
         if receiver is sender:  # which is on no wire
             world.after(0, partial(sender.got_datagram, destination, data))
             return
-        way: LinkClass | None = topology.inside
+        way: LinkClass | None = topology.line(sender.number)
         if receiver is not None:
             way = topology.way(sender.number, receiver.number, segment)
         if way is None:
@@ -351,14 +351,14 @@ class Network:
         left_us = self._leaves_us(sender, way, size)
         if receiver is None or not self._passes(sender, receiver):
             return
-        if way.loss and self._random.random() < way.loss:
+        if way.loses(self._random):
             return
+        deliver = partial(self._deliver_datagram, sender, receiver, source, destination, data)
+        if way.down.bandwidth_mbit:
+            deliver = partial(self._come_in, receiver, way.down, size, deliver)
         repeat = world.faults.repeat
         for _ in range(2 if repeat and self._random.random() < repeat else 1):
-            world.after(
-                left_us + self._delay_us(way) - world.now_us,
-                partial(self._deliver_datagram, sender, receiver, source, destination, data),
-            )
+            world.after(left_us + self._delay_us(way) - world.now_us, deliver)
 
     def _deliver_datagram(
         self, sender: Host, receiver: Host, source: Address, destination: Address, data: bytes

@@ -24,6 +24,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -178,10 +179,15 @@ def _run_all(
     as_completed = import_module("distributed").as_completed
     for done, future in enumerate(as_completed(futures, loop=client.loop), 1):
         index = where[future.key]
-        if future.status != "finished":
+        try:
+            # Both wait: a result is lost with the worker that has it, and then made again.
+            why = future.exception()
+            results[index] = future.result() if why is None else {}
+        except (CancelledError, OSError) as error:
+            raise SweepError(f"the cluster is gone: {_one_line(error)}") from None
+        if why is not None:
             client.cancel(futures)
-            raise SweepError(f"seed {tasks[index][1]}: {_one_line(future.exception())}")
-        results[index] = future.result()
+            raise SweepError(f"seed {tasks[index][1]}: {_one_line(why)}")
         # The scheduler need not keep what we have.
         future.release()
         progress(done, len(tasks))

@@ -26,11 +26,15 @@ _BUCKETS_A_DAY = 86400 // BUCKET_SECONDS
 
 
 class OutboxItem(NamedTuple):
-    """A row of the outbox, opened."""
+    """A row of the outbox, opened.
+
+    :ivar crowd_least: how many nodes must be there before the entry leaves.
+    """
 
     item: int
     slot: int
     entry: Entry
+    crowd_least: int
 
 
 class OwnPersona(NamedTuple):
@@ -85,6 +89,11 @@ class OwnReader(Base):
         items = self._outbox_items(self._board(board_id))
         return in_log_order(item.entry for item in items)
 
+    def held(self, board_id: bytes) -> dict[bytes, int]:
+        """Of the outbox, the ids that wait until some number of nodes is there, and that number."""
+        items = self._outbox_items(self._board(board_id))
+        return {item.entry.id: item.crowd_least for item in items if item.crowd_least}
+
     def _outbox_items(self, board: int) -> list[OutboxItem]:
         rows = self._db.execute(
             "SELECT item, slot, sealed, secret FROM outbox JOIN record_secrets USING (slot)"
@@ -92,7 +101,7 @@ class OwnReader(Base):
             (board,),
         )
         return [
-            OutboxItem(item, slot, unseal_outbox(self._secret(wrapped), sealed))
+            OutboxItem(item, slot, *unseal_outbox(self._secret(wrapped), sealed))
             for item, slot, sealed, wrapped in rows
         ]
 

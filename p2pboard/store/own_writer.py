@@ -46,11 +46,19 @@ class OwnWriter(Reader):
 
     # --- Writing ----------------------------------------------------------------------------------
 
-    def put_own(self, board_id: bytes, persona: Persona, is_fresh: bool, entry: Entry) -> None:
+    def put_own(
+        self,
+        board_id: bytes,
+        persona: Persona,
+        is_fresh: bool,
+        entry: Entry,
+        crowd_least: int = 0,
+    ) -> None:
         """Keep an own entry in the outbox, and the persona as it is after it.
 
         :param persona: ``Persona.after(entry)``, with its key.
         :param is_fresh: whether it was made for this entry only.
+        :param crowd_least: how many nodes must be there before it leaves.
         :raises PersonaMoved: where the log has gone on since the entry was drafted.
         """
         if persona.public_key != entry.header.persona or persona.prev != entry.id:
@@ -72,7 +80,7 @@ class OwnWriter(Reader):
         ((slot, secret),) = self._record_slots.take(1)
         self._db.execute(
             "INSERT INTO outbox (board, slot, sealed) VALUES (?, ?, ?)",
-            (board, slot, seal_outbox(secret, entry)),
+            (board, slot, seal_outbox(secret, entry, crowd_least)),
         )
 
     def note_crowd(self, board_id: bytes, public_key: bytes, crowd: bytes) -> bool:

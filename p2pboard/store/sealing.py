@@ -138,15 +138,20 @@ def unseal_persona(secret: bytes | None, sealed: bytes) -> Kept:
     return Kept(Persona(*fields), is_fresh, used, crowd)
 
 
-def seal_outbox(secret: bytes, entry: Entry) -> bytes:
-    """An own entry, sealed."""
-    return seal_record(secret, _OUTBOX, [entry.id, entry.raw, entry.signature, entry.payload])
+def seal_outbox(secret: bytes, entry: Entry, crowd_least: int = 0) -> bytes:
+    """An own entry, sealed.
+
+    :param crowd_least: how many nodes must be there before it leaves.
+    """
+    fields = [entry.id, entry.raw, entry.signature, entry.payload, crowd_least]
+    return seal_record(secret, _OUTBOX, fields)
 
 
-def unseal_outbox(secret: bytes | None, sealed: bytes) -> Entry:
+def unseal_outbox(secret: bytes | None, sealed: bytes) -> tuple[Entry, int]:
     """What :func:`seal_outbox` sealed; raises as :func:`unseal_payload`."""
-    identifier, raw, signature, payload = unseal_record(secret, _OUTBOX, sealed)
-    return Entry(identifier, header_of(raw), raw, signature, payload)
+    # Databases of the first form had no crowd.
+    identifier, raw, signature, payload, *more = unseal_record(secret, _OUTBOX, sealed)
+    return Entry(identifier, header_of(raw), raw, signature, payload), more[0] if more else 0
 
 
 def header_of(raw: bytes) -> Header:

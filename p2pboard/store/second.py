@@ -80,7 +80,7 @@ def _seal_own(connection: Database, slots: Slots) -> None:
     ).fetchall()
     connection.execute("DELETE FROM outbox")
     connection.execute("DELETE FROM personas")
-    entries = [unseal_outbox(secret, sealed) for *_, sealed, secret in waiting]
+    entries = [unseal_outbox(secret, sealed)[0] for *_, sealed, secret in waiting]
     for (item, board, *_), entry in zip(waiting, entries, strict=True):
         ((slot, fresh),) = slots.take(1)
         connection.execute(

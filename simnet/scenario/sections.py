@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from protocol import limits
-from protocol.board import Descriptor
+from protocol.board import Descriptor, Pace
 from protocol.errors import Refused
 from simnet.topology import HOME, LAN, ROUTED, LinkClass, Route
 
@@ -42,6 +42,7 @@ class BoardOptions:
     :ivar work_bits: leading zero bits of each entry's id: what a post costs.
     :ivar retention_days: entries older than this are deleted everywhere.
     :ivar payload_bytes_max: the largest payload.
+    :ivar pace: of the mix: how often each node emits a cell, and how long a relay holds one.
     """
 
     name: str = "simulated"
@@ -50,6 +51,7 @@ class BoardOptions:
     payload_bytes_max: Annotated[int, (limits.PAYLOAD_BYTES_LEAST, limits.PAYLOAD_BYTES_MOST)] = (
         limits.PAYLOAD_BYTES_DEFAULT
     )
+    pace: Literal["brisk", "normal", "calm"] = "normal"
 
     def __post_init__(self) -> None:
         try:
@@ -64,6 +66,7 @@ class BoardOptions:
             work_bits=self.work_bits,
             retention_days=self.retention_days,
             payload_bytes_max=self.payload_bytes_max,
+            pace=Pace[self.pace.upper()],
         )
 
 

@@ -57,7 +57,9 @@ def test_of_a_long_record_only_the_power_of_two_is_seen(size: int) -> None:
 
 def test_own_entries_round_trip() -> None:
     sealed = sealing.seal_outbox(SECRET, ENTRY)
-    assert sealing.unseal_outbox(SECRET, sealed) == ENTRY
+    assert sealing.unseal_outbox(SECRET, sealed) == (ENTRY, 0)
+    held = sealing.seal_outbox(SECRET, ENTRY, 4)
+    assert sealing.unseal_outbox(SECRET, held) == (ENTRY, 4) and len(held) == len(sealed)
     assert b"words" not in sealed
 
 

@@ -186,6 +186,16 @@ def test_an_own_entry_waits_in_the_outbox_and_nowhere_else(writer: Writer) -> No
     assert load(writer, entry) == []
 
 
+def test_what_waits_for_company_is_held_until_it_is_back(writer: Writer) -> None:
+    author = Author(BOARD)
+    entry = author.post()
+    persona, is_fresh, _ = own(author, entry)
+    writer.put_own(BOARD.id, persona, is_fresh, entry, 5)
+    assert writer.held(BOARD.id) == {entry.id: 5}
+    writer.put_entries(BOARD.id, [entry])
+    assert writer.held(BOARD.id) == {}
+
+
 def test_an_own_entry_leaves_the_outbox_in_the_transaction_that_stores_it(path: Path) -> None:
     """S-6."""
     author = Author(BOARD)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocol.board import Descriptor
 from protocol.messages import Address
 from simnet.host import Host
-from simnet.network import RESEND_US, Connection
+from simnet.network import DATAGRAM_HEADERS_BYTES, RESEND_US, Connection
 from simnet.scenario import of_settings
 from simnet.topology import (
     Down,
@@ -42,10 +42,15 @@ class End(Host):
     def accepted(self, connection: Connection, source: Address, local: Address) -> None:
         self.got, self.opened = [], connection
 
-    def dialled(self, connection: Connection, address: Address, board_id: bytes) -> None:
+    def dialled(
+        self, connection: Connection, address: Address, local: Address, board_id: bytes
+    ) -> None:
         self.got, self.opened = [], connection
 
     def received(self, connection: Connection, data: bytes) -> None:
+        self.got.append((self.world.now_us, data))
+
+    def got_datagram(self, remote: Address, data: bytes) -> None:
         self.got.append((self.world.now_us, data))
 
     def sent(self, connection: Connection, size: int) -> None:
@@ -55,7 +60,7 @@ class End(Host):
         self.closed_us = self.world.now_us
 
     def listen(self) -> None:
-        self.is_on = True
+        self.is_on, self.got = True, []
         self.addresses = self._own_addresses()
         self.world.network.listen(self)
 
@@ -168,6 +173,32 @@ def test_a_close_comes_after_what_is_still_on_the_line_in() -> None:
     other.world.network.close(connection, other)
     other.world.run(1)
     assert len(remote.got) == 5 and remote.closed_us == remote.got[-1][0]
+
+
+def came_us(sender: End, receiver: End, datagrams: int = 1) -> list[int]:
+    """How long each of some datagrams, sent at once, was on its way; 1000 bytes with headers."""
+    world, begun_us = sender.world, sender.world.now_us
+    for _ in range(datagrams):
+        destination = next(iter(receiver.addresses.values()))
+        data = bytes(1000 - DATAGRAM_HEADERS_BYTES)
+        world.network.send_datagram(sender, None, destination, data)
+    world.run(60)
+    came = [at_us - begun_us for at_us, _ in receiver.got]
+    receiver.got.clear()
+    return came
+
+
+def test_a_datagram_has_the_direction_that_it_goes_in() -> None:
+    remote, other = ends(one_remote(LinkClass(40.0, 0.0, 1.0, down=Down(7.0, 0.0, 8.0))))
+    assert came_us(remote, other, 3) == [48_000, 56_000, 64_000], "1 Mbit/s and then 40 ms"
+    assert came_us(other, remote, 3) == [8_000, 9_000, 10_000], "7 ms and then 8 Mbit/s"
+
+
+def test_a_datagram_is_lost_in_its_own_direction_only() -> None:
+    remote, other = ends(one_remote(LinkClass(0.0, 0.0, 0.0, loss=1.0, down=EXACT)))
+    assert (came_us(remote, other), came_us(other, remote)) == ([], [0])
+    remote, other = ends(one_remote(LinkClass(0.0, 0.0, 0.0, down=Down(0.0, 0.0, loss=1.0))))
+    assert (came_us(remote, other), came_us(other, remote)) == ([0], [])
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 5000), min_size=1, max_size=20))

@@ -91,6 +91,20 @@ def test_a_worker_that_is_killed_changes_nothing(cluster: Any) -> None:
     assert without_host(disturbed["results"]) == without_host(undisturbed["results"])
 
 
+def test_a_run_that_fails_is_one_line_that_says_why_and_the_cluster_goes_on(cluster: Any) -> None:
+    address = cluster.scheduler_address
+    with pytest.raises(SweepError, match=r"^seed 2: ZeroDivisionError: at once$"):
+        sweep(small(), [1, 2], scheduler=address, progress=quiet, run=fails_in_seed_2)
+    assert len(sweep(small(), [1], scheduler=address, progress=quiet)["results"]) == 1
+
+
+def fails_in_seed_2(settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """A run that has a bug."""
+    if seed == 2:
+        raise ZeroDivisionError("at\nonce")
+    return run_one(settings, seed)
+
+
 @pytest.mark.skipif(shutil.which("ss") is None, reason="needs iproute2's ss")
 def test_local_processes_are_the_default_and_nothing_of_them_is_on_the_network() -> None:
     before = listening()

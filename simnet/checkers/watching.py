@@ -1,37 +1,9 @@
-"""What must hold in every world, looked at while it runs: the rules that no fault may break.
-
-Two ways of looking. *At once*: each message that an honest host sends or gets, and each event that
-it tells its application, is held against its disk at that moment; that costs a few look-ups.
-*Scans*: each host is gone through every few virtual seconds and at each start, before the network
-can put right what a crash has lost. A scan looks at what is new since the last one, and every so
-often at everything.
-
-The checkers know the truth from outside of the core: they decode and verify what is on a disk
-themselves, and know an own entry from the host's user, not from its outbox. Adversaries are not
-held to anything; what they make honest hosts do is.
-
-Rules, by the names that violations carry:
-
-=====================  ===========================================================================
-invalid-stored         an entry on a disk is not valid by its bytes, its board and the clock
-invalid-shown          the application was told of an entry that is not on the disk, or not valid
-acknowledged-lost      an entry whose writer was told "kept" is neither in outbox nor on disk
-told-lost              something that peers were told of, or given, is not on the disk any more
-announced-not-durable  announced before it was on the disk
-served-not-durable     given to a peer before it was on the disk
-answer-incomplete      asked for, on the disk, and left out of the answer
-own-early              an own entry announced, served, counted or shown as back before the
-                       network brought it
-index-disk             what the core says it has is not what the disk has
-bound                  a queue or table is longer than protocol.limits says
-not-converged          healed and calm, and after the stated time not everybody has everything
-=====================  ===========================================================================
-"""
+"""The checkers: they watch every honest host while a world runs."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,7 +22,9 @@ from protocol.errors import Refused
 from protocol.gossip import Gossip
 from protocol.link import Link
 from protocol.messages import Announce, Answer, Ask, Entries, Message, Want
-from protocol.node import Node
+from simnet.checkers.bounds import lengths, node_lengths
+from simnet.checkers.goals import Goal, honest_parts
+from simnet.checkers.violations import Violated, Violation
 from simnet.disk import Disk
 from simnet.trouble import heal
 
@@ -58,37 +32,13 @@ if TYPE_CHECKING:
     from simnet.host import Host
     from simnet.world import World
 
+
 #: Each host is gone through this often.
 SCAN_US = 4_000_000
 #: Every so many scans of a host look at everything, changed or not.
 WHOLE_SCAN_EVERY = 8
 #: A broken rule breaks again with each message; nobody reads more.
 VIOLATIONS_MAX = 200
-
-#: Entries on their way to the disk: what was asked for comes still, when peers have handed over as
-#: many; and each link may always be asked for a few.
-_ARRIVING_MAX = 2 * limits.ARRIVING_MAX + limits.LINKS_PER_BOARD_MAX * limits.REQUEST_IDS_LEAST
-
-
-class Violated(AssertionError):
-    """A rule was broken, in a world whose checkers are strict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """:ivar at_us: virtual microseconds since the start.
-    :ivar host: its number.
-    :ivar rule: a name of the table above.
-    :ivar detail: one clause.
-    """
-
-    at_us: int
-    host: int
-    rule: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.at_us / 1e6:.3f} s, host {self.host}: {self.rule}: {self.detail}"
 
 
 @dataclass(slots=True)
@@ -395,179 +345,13 @@ class Checkers:
         self.scan()
         return self.converged
 
-    def _goals(self) -> list[_Goal]:
+    def _goals(self) -> list[Goal]:
         boards = {board.id: board for host in self.hosts for board in host.boards.values()}
         return [
-            _Goal.of(self.world, board, [host for host in part if board.id in host.boards])
+            Goal.of(self.world, board, [host for host in part if board.id in host.boards])
             for part in honest_parts(self.world, self.hosts)
             for board in boards.values()
         ]
-
-
-@dataclass(slots=True)
-class _Goal:
-    """What each of some hosts must have of one board.
-
-    :ivar wanted: ids; :ivar readable: those of them whose payload some host has.
-    """
-
-    board: Board
-    hosts: list[Host]
-    wanted: set[bytes]
-    readable: set[bytes]
-
-    @classmethod
-    def of(cls, world: World, board: Board, hosts: list[Host]) -> _Goal:
-        latest = bucket_of(world.wall_s) + limits.FUTURE_BUCKETS_MAX
-        # What is about to expire is nobody's goal.
-        oldest = oldest_bucket(board, world.wall_s) + 2
-        wanted, readable = set(), set()
-        for disk in (host.disks[board.id] for host in hosts):
-            for entry in (*disk.entries.values(), *disk.outbox.values()):
-                if oldest <= entry.header.bucket <= latest:
-                    wanted.add(entry.id)
-                    if entry.payload is not None:
-                        readable.add(entry.id)
-        return cls(board, hosts, wanted, readable)
-
-    def is_reached(self) -> bool:
-        return next(iter(self.lacks()), None) is None
-
-    def lacks(self) -> Iterable[tuple[Host, str]]:
-        """Each host that is not there yet, and why not."""
-        if len(self.hosts) < 2:
-            return
-        for host in self.hosts:
-            disk = host.disks[self.board.id]
-            missing = self.wanted - disk.entries.keys()
-            missing -= {i for i in missing & disk.outbox.keys() if not self._wants(host, i)}
-            if missing:
-                yield host, f"{len(missing)} of {len(self.wanted)} entries are missing"
-            elif waiting := [i for i in sorted(disk.outbox) if self._wants(host, i)]:
-                yield host, f"{len(waiting)} own entries did not come back"
-            elif unread := self._unread(host, disk):
-                yield host, f"{unread} payloads are missing"
-
-    def _wants(self, author: Host, identifier: bytes) -> bool:
-        # What everybody has forgotten whom the author reaches can't come back: a payload comes from
-        # a neighbour, and none of them passes on, or takes in again, what it has forgotten.
-        return identifier in self.wanted and any(
-            identifier not in host.disks[self.board.id].forgotten
-            for host in self.hosts
-            if host is not author and _reaches(author, host)
-        )
-
-    def _unread(self, host: Host, disk: Disk) -> int:
-        lacking = [
-            i for i in disk.lacking() if i in self.readable and self._is_readable_elsewhere(host, i)
-        ]
-        return len(lacking)
-
-    def _is_readable_elsewhere(self, host: Host, identifier: bytes) -> bool:
-        # Whoever had it may have forgotten it since; and nobody passes on what it has forgotten.
-        for other in self.hosts:
-            entry = other.disks[self.board.id].entries.get(identifier)
-            if entry is not None and entry.payload is not None and _reaches(host, other):
-                return True
-        return False
-
-
-def _reaches(one: Host, other: Host) -> bool:
-    """Whether there is a way from one host to the other without a third."""
-    topology = one.world.topology
-    segments = topology.segments[other.number]
-    return any(topology.way(one.number, other.number, segment) for segment in segments)
-
-
-def honest_parts(world: World, hosts: Sequence[Host]) -> list[list[Host]]:
-    """The hosts, by who can reach whom over ways that only lead through these hosts."""
-    topology = world.topology
-    if topology.edges is None and topology.between is not None:
-        return [list(hosts)]
-    # Each host joins its rooms: its segments, or in a graph its edges.
-    parts: list[tuple[set[object], list[Host]]] = []
-    for host in hosts:
-        if topology.edges is None:
-            rooms: set[object] = set(topology.segments[host.number])
-        else:
-            near = topology.edges[host.number]
-            rooms = {frozenset((host.number, other)) for other in near}
-        met = [part for part in parts if part[0] & rooms]
-        parts = [part for part in parts if not part[0] & rooms]
-        members = [member for part in met for member in part[1]]
-        parts.append((rooms.union(*(part[0] for part in met)), [*members, host]))
-    return [members for _, members in parts]
-
-
-# --- Bounds -----------------------------------------------------------------------------------
-
-Length = tuple[str, int, int]
-
-#: Of a board's machine: what, how long it is, how long it may be.
-_TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
-    ("links", lambda g: len(g.links), limits.LINKS_PER_BOARD_MAX),
-    (
-        "links dialled",
-        lambda g: sum(link.is_dialled for link in g.links.values()) + g.directory.dialling,
-        limits.LINKS_DIALLED_MAX,
-    ),
-    ("wanted", lambda g: g.fetcher.wanted, limits.WANTED_MAX),
-    ("arriving", lambda g: len(g.fetcher.arriving), _ARRIVING_MAX),
-    ("lacking", lambda g: len(g._lacking), limits.LACKING_MAX),
-    ("deferred", lambda g: len(g._deferred), limits.DEFERRED_MAX),
-    ("outbox", lambda g: len(g.publishing.outbox), limits.OUTBOX_MAX),
-    ("relays", lambda g: len(g.publishing.relays), limits.RELAYS_MAX + 4 * limits.RELAY_HOSTS_MAX),
-    ("cells held", lambda g: len(g.publishing.mix._held), limits.CELLS_HELD_MAX),
-    ("cells queued", lambda g: g.publishing.mix.queued, limits.OUTBOX_MAX * limits.PIECES_MAX),
-    ("transfers", lambda g: len(g.publishing.mix._assembly), limits.TRANSFERS_MAX),
-    ("loops", lambda g: len(g.publishing.mix._loops), limits.LOOPS_REMEMBERED_MAX),
-    ("own keys", lambda g: len(g.publishing.mix._keys), 3 * limits.RELAY_HOSTS_MAX),
-    ("addresses", lambda g: len(g.directory), limits.ADDRESSES_PER_BOARD_MAX),
-    ("own addresses", lambda g: len(g.directory._own), limits.ADDRESSES_PER_BOARD_MAX),
-    ("dials", lambda g: len(g.directory._dialling), limits.DIALS_AT_ONCE_MAX),
-    ("linked addresses", lambda g: len(g.directory._linked), limits.LINKS_PER_BOARD_MAX),
-    (
-        "holders",
-        lambda g: max((len(holders) for holders in g.fetcher._holders.values()), default=0),
-        limits.LINKS_PER_BOARD_MAX,
-    ),
-)
-
-#: Of a link; where an answer under way goes back into its queue, that is one more.
-_LINK_TABLES: tuple[tuple[str, Callable[[Link], int], int], ...] = (
-    ("unsent bytes", lambda link: link.unsent_bytes, limits.SEND_BYTES_MAX),
-    ("announcing", lambda link: len(link.announcing), limits.ANNOUNCE_QUEUE_MAX + 1),
-    ("asked for", lambda link: len(link.asked_for), limits.REQUESTS_PER_LINK_MAX + 2),
-    ("have", lambda link: len(link.have), 2 * limits.ANNOUNCE_ITEMS_MAX),
-    ("held step", lambda link: len(link.held_step or b""), limits.RECONCILE_MESSAGE_BYTES_MAX),
-    ("messages unsealed", lambda link: len(link._outgoing), 0),
-)
-
-
-def lengths(gossip: Gossip) -> Iterable[Length]:
-    """Each queue and table of a board's machine: its name, its length, its bound."""
-    for what, length, bound in _TABLES:
-        yield what, length(gossip), bound
-    for source in gossip.fetcher._sources.values():
-        # Husks, and what another link passed on, stand in it besides what is wanted.
-        yield "queue of a link", len(source.queue), 2 * limits.WANTED_MAX
-        yield "requests of a link", len(source.requests), limits.REQUESTS_PER_LINK_MAX
-    for link in gossip.links.values():
-        for what, link_length, bound in _LINK_TABLES:
-            yield what, link_length(link), bound
-
-
-def node_lengths(node: Node) -> Iterable[Length]:
-    """What a node keeps besides its boards."""
-    links_max = limits.LINKS_UNPROVEN_MAX + (
-        limits.LINKS_PER_BOARD_MAX + limits.LINKS_DIALLED_MAX
-    ) * len(node.boards)
-    unproven = [link for link in node.links.values() if not link.is_open and not link.is_dialled]
-    yield "links unproven", len(unproven), limits.LINKS_UNPROVEN_MAX
-    yield "links of the node", len(node.links), links_max
-    yield "first messages", len(node._doorkeeper._seen), limits.REPLAYS_REMEMBERED_MAX
-    yield "work under way", len(node._batches), _ARRIVING_MAX + 4 * links_max
-    yield "timers", len(node.timers), 8 * (links_max + len(node.boards))
 
 
 def _short(identifier: bytes) -> str:
