@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from p2pboard.crowd import CROWD_LEAST_MAX, CROWD_SETTING, Crowd, crowd_after
 from p2pboard.draft import OwnText, read_identity, review_draft
 from p2pboard.errors import Failure, UserError
 from p2pboard.following import Followers, Send, Source
@@ -30,6 +31,7 @@ from p2pboard.reading import (
     BOARD_ID_DIGITS,
     Record,
     board_record,
+    crowd_least,
     find_blocked,
     find_board,
     find_own_personas,
@@ -43,6 +45,7 @@ from p2pboard.reading import (
     one_board,
     persona_keep,
     read_records,
+    resting_crowd,
     resting_status,
     rule_record,
     shown_board_id,
@@ -75,7 +78,9 @@ class Driver(Source, Protocol):
 
     async def close_board(self, board_id: bytes) -> None: ...
 
-    def publish(self, board_id: bytes, entry: Entry) -> None: ...
+    def publish(self, board_id: bytes, entry: Entry, crowd_least: int = 0) -> None: ...
+
+    def crowd(self, board_id: bytes) -> list[str] | None: ...
 
     def withdraw(self, board_id: bytes, entry_id: bytes) -> None: ...
 
@@ -221,7 +226,8 @@ class Actions:
     async def review(
         self, board: str, text: str, reply: str | None = None, fresh: bool = False
     ) -> Record:
-        """What in a text could tell who wrote it, were it posted (:mod:`p2pboard.draft`).
+        """What in a text could tell who wrote it, were it posted (:mod:`p2pboard.draft`), and how
+        many could have written it (:mod:`p2pboard.crowd`).
 
         Takes what :meth:`post` takes, and refuses what that refuses. Nothing is stored or sent.
         """
@@ -231,15 +237,52 @@ class Actions:
         thread = None if parent is None or fresh else parent.thread
         own = await self.store.read(_own_texts, found.id, thread)
         findings = await trio.to_thread.run_sync(lambda: review_draft(text, read_identity(), own))
-        return {"warnings": [finding.as_json() for finding in findings]}
+        crowd = await self._crowd_for(found, thread)
+        return {
+            "warnings": [finding.as_json() for finding in findings],
+            "crowd": crowd.as_json(),
+        }
+
+    async def _crowd_for(self, board: Board, thread: bytes | None) -> Crowd:
+        """Who could write on a board now; with the persona that goes on in ``thread``, if one
+        does."""
+        hosts = None if self.driver is None else self.driver.crowd(board.id)
+        least, note = await self.store.read(_crowd_noted, board.id, thread)
+        if hosts is None:
+            return Crowd(None, None, least)
+        return Crowd(1 + len(hosts), crowd_after(note, hosts) if note else None, least)
+
+    async def crowd(self, least: int | None = None) -> Record:
+        """How many nodes could write, board by board.
+
+        :param least: from now on, how many there must be before an entry leaves unasked.
+        """
+        if least is not None:
+            if not 1 <= least <= CROWD_LEAST_MAX:
+                raise UserError(f"a crowd has 1 to {CROWD_LEAST_MAX} nodes, not {least}")
+            await self.store.write(Writer.put_setting, CROWD_SETTING, least)
+        if self.driver is None:
+            return await self.store.read(resting_crowd)
+        keys = ("name", "board_id", "crowd", "loops_home", "loops_sent")
+        return {
+            "least": await self.store.read(crowd_least),
+            "running": True,
+            "boards": [{key: on[key] for key in keys} for on in self.driver.status()["boards"]],
+        }
 
     async def post(
-        self, board: str, text: str, reply: str | None = None, fresh: bool = False
+        self,
+        board: str,
+        text: str,
+        reply: str | None = None,
+        fresh: bool = False,
+        crowd_least: int = 0,
     ) -> Record:
         """Writes an entry and leaves it to the outbox.
 
         :param reply: the beginning of the id of what it answers; None opens a thread.
         :param fresh: under a persona of its own, in a thread where there is one already.
+        :param crowd_least: it stays there until so many nodes could have written it.
         """
         found = await self.store.read(find_board, board)
         check_text(text, found)
@@ -257,7 +300,7 @@ class Actions:
             )
             entry = await self._sign(draft, persona)
             with trio.CancelScope(shield=True):
-                await self._publish(found, persona, fresh, entry)
+                await self._publish(found, persona, fresh, entry, crowd_least)
         return {
             "id": entry.id.hex(),
             "thread": entry.thread.hex(),
@@ -281,12 +324,20 @@ class Actions:
         nonce = await find_nonce(draft.work, int.from_bytes(self._random_bytes(8), "big"))
         return draft.sign(persona, nonce)
 
-    async def _publish(self, board: Board, persona: Persona, is_fresh: bool, entry: Entry) -> None:
+    async def _publish(
+        self,
+        board: Board,
+        persona: Persona,
+        is_fresh: bool,
+        entry: Entry,
+        crowd_least: int = 0,
+    ) -> None:
         """Leaves an own entry to the outbox. To be shielded: from here on it exists, and whoever
         gives up waiting must not keep it from the node."""
-        await self.store.write(Writer.put_own, board.id, persona.after(entry), is_fresh, entry)
+        after = persona.after(entry)
+        await self.store.write(Writer.put_own, board.id, after, is_fresh, entry, crowd_least)
         if self.driver is not None:
-            self.driver.publish(board.id, entry)
+            self.driver.publish(board.id, entry, crowd_least)
         self._followers.touch(board.id, entry)
 
     async def read(
@@ -472,6 +523,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {
         Actions.board,
         Actions.invite,
         Actions.review,
+        Actions.crowd,
         Actions.post,
         Actions.read,
         Actions.retract,
@@ -526,6 +578,13 @@ def _post_to_answer(reader: Reader, board: Board, prefix: str) -> Entry:
     if entry.header.kind == Kind.RETRACT:
         raise UserError(f"{prefix!r} is a retraction: answer another entry of its thread")
     return entry
+
+
+def _crowd_noted(reader: Reader, board_id: bytes, thread: bytes | None) -> tuple[int, bytes | None]:
+    """The least crowd that the user wants, and what is noted of the persona that goes on."""
+    own = None if thread is None else reader.own_persona(board_id, thread)
+    note = None if own is None else reader.crowd_of(board_id, own.public_key)
+    return crowd_least(reader), note or None
 
 
 def _own_texts(reader: Reader, board_id: bytes, thread: bytes | None) -> list[OwnText]:

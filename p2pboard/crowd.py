@@ -21,6 +21,10 @@ from protocol.crypto import RandomBytes
 #: Fewer than so many, and posting asks first. Guess: with four, two others than the writer and one
 #: of the relays are left to be suspected by whoever is the last relay.
 CROWD_LEAST_DEFAULT = 4
+#: The setting with that number.
+CROWD_SETTING = "crowd_least"
+#: More is on no board that a person would wait for.
+CROWD_LEAST_MAX = 1000
 _SALT_BYTES = 16
 #: Of a few hundred addresses, two have the same tag one time in some ten billions.
 _TAG_BYTES = 8
@@ -104,11 +108,12 @@ class Crowd:
             )
         return None
 
-    def as_json(self) -> dict[str, int | str | None]:
+    def as_json(self) -> dict[str, int | str | bool | None]:
         """For ``--json``."""
         return {
             "nodes": self.nodes,
             "persona": self.persona,
             "least": self.least,
+            "enough": self.is_enough,
             "advice": self.advice,
         }

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from p2pboard.crowd import CROWD_LEAST_DEFAULT, CROWD_SETTING, crowd_of_note
 from p2pboard.errors import UserError
 from p2pboard.rules import Rule
 from p2pboard.store.own_reader import DatedPersona
@@ -113,6 +114,11 @@ def resting_status(reader: Reader) -> Record:
     return {"running": False, "listening": None, "mdns": False, "boards": boards}
 
 
+def resting_crowd(reader: Reader) -> Record:
+    """What :meth:`p2pboard.actions.Actions.crowd` answers where no node runs."""
+    return {"least": crowd_least(reader), "running": False, "boards": []}
+
+
 # --- Entries --------------------------------------------------------------------------------------
 
 
@@ -175,7 +181,8 @@ def shown_entries(
     reader: Reader, board_id: bytes, thread: bytes | None = None, limit: int | None = None
 ) -> list[Shown]:
     """As :func:`read_entries`, for who knows the whole ids."""
-    return show(reader.rows(board_id, thread, limit), reader.rules(board_id))
+    rows = reader.rows(board_id, thread, limit)
+    return show(rows, reader.rules(board_id), reader.crowds(board_id))
 
 
 def newest_entries(reader: Reader, limit: int) -> list[Record]:
@@ -209,10 +216,17 @@ def persona_record(dated: DatedPersona) -> Record:
         "thread": persona.thread.hex(),
         "fresh": dated.own.is_fresh,
         "posts": persona.seq,
+        "crowd": crowd_of_note(dated.own.kept.crowd or None),
         "outbox": len(dated.waiting),
         "last_used": used_s - used_s % DAY_SECONDS,
         "thrown_away": dated.due * BUCKET_SECONDS,
     }
+
+
+def crowd_least(reader: Reader) -> int:
+    """How many nodes must be there before an entry leaves unasked."""
+    least = reader.setting(CROWD_SETTING)
+    return CROWD_LEAST_DEFAULT if least is None else int(least)
 
 
 def persona_keep(reader: Reader) -> Record:
@@ -318,5 +332,6 @@ READINGS: dict[str, Callable[..., Any]] = {
     "block_list": list_rules,
     "persona_list": list_personas,
     "persona_keep": persona_keep,
+    "crowd": resting_crowd,
     "status": resting_status,
 }

@@ -13,12 +13,13 @@ one), is cut at its earliest entry.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any, Literal
 
+from p2pboard.crowd import crowd_of_note
 from p2pboard.rules import Matcher, Rule
 from p2pboard.store.reader import EntryRow
 from p2pboard.store.schema import PayloadState
@@ -37,6 +38,7 @@ class Shown:
     :ivar op: whether the persona wrote the entry that opened the thread.
     :ivar time: the begin of its ten-minute bucket, seconds since 1970.
     :ivar text: None unless the state is "shown" or "outbox".
+    :ivar crowd: of an own persona: among how many nodes it was each time that it wrote.
     :ivar why: the rule that it falls under; stays here, is not part of the JSON.
     """
 
@@ -51,6 +53,7 @@ class Shown:
     kind: Literal["post", "retract"]
     text: str | None
     state: State
+    crowd: int | None = None
     why: Rule | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -67,19 +70,31 @@ class Shown:
             "kind": self.kind,
             "text": self.text,
             "state": self.state,
+            "crowd": self.crowd,
         }
 
 
-def show(rows: Iterable[EntryRow], rules: Iterable[Rule] | Matcher) -> list[Shown]:
-    """What is to be shown of ``rows`` under ``rules``, in reading order."""
+def show(
+    rows: Iterable[EntryRow],
+    rules: Iterable[Rule] | Matcher,
+    crowds: Mapping[bytes, bytes] | None = None,
+) -> list[Shown]:
+    """What is to be shown of ``rows`` under ``rules``, in reading order.
+
+    :param crowds: what is noted of the crowds of own personas (:mod:`p2pboard.crowd`).
+    """
     matcher = rules if isinstance(rules, Matcher) else Matcher(rules)
     ordered = in_reading_order(list(rows))
     # An own retraction that still waits in the outbox counts here already, though nowhere else.
     retracted = {(r.parent, r.persona) for r in ordered if r.kind == Kind.RETRACT}
-    return [_shown(row, matcher, (row.id, row.persona) in retracted) for row in ordered]
+    among = {key: crowd_of_note(note or None) for key, note in (crowds or {}).items()}
+    return [
+        _shown(row, matcher, (row.id, row.persona) in retracted, among.get(row.persona))
+        for row in ordered
+    ]
 
 
-def _shown(row: EntryRow, matcher: Matcher, is_retracted: bool) -> Shown:
+def _shown(row: EntryRow, matcher: Matcher, is_retracted: bool, crowd: int | None) -> Shown:
     text = payload_text(row.payload) if row.payload and row.kind == Kind.POST else None
     why = matcher.match(row.persona, row.id, row.thread, text)
     state = _state(row, is_retracted, why)
@@ -95,6 +110,7 @@ def _shown(row: EntryRow, matcher: Matcher, is_retracted: bool) -> Shown:
         kind="post" if row.kind == Kind.POST else "retract",
         text=text if state in ("shown", "outbox") else None,
         state=state,
+        crowd=crowd,
         why=why,
     )
 

@@ -203,12 +203,22 @@ def _duration(seconds: int) -> str:
 @click.command(cls=Command, example="p2pboard status")
 @json_option
 def status(as_json: bool) -> None:
-    """Say how the node is: running or not, its boards, its outbox."""
+    """Say how the node is: running or not, its boards, its outbox.
+
+    "could write" is how many nodes, this one included, could have written what comes out now. "test
+    cells" are packets to itself by way of others: where few come home, somebody drops them, or a
+    firewall lets no UDP in, and posts take long to get out.
+    """
     record = ask_node("status") or query("status")
     if as_json:
         print_json(record)
     else:
         _print_status(record)
+
+
+def _loops(board: dict[str, Any]) -> str:
+    sent = board.get("loops_sent", 0)
+    return f"{board['loops_home']} of {sent} home" if sent else ""
 
 
 def _print_status(record: dict[str, Any]) -> None:
@@ -217,13 +227,15 @@ def _print_status(record: dict[str, Any]) -> None:
         click.echo("finding others by mDNS" if record["mdns"] else "not using mDNS")
     else:
         click.echo("not running: 'p2pboard run' starts the node")
-    rows = table("board", ">entries", ">outbox", ">peers", "")
+    rows = table("board", ">entries", ">outbox", ">peers", ">could write", ">test cells", "")
     for board in record["boards"]:
         rows.add_row(
             plain(board["name"]),
             str(board["entries"]),
             str(board["outbox"]),
             str(board.get("peers", 0)),
+            str(board.get("crowd", "")),
+            _loops(board),
             "syncing" if board.get("syncing") else "",
         )
     console().print(rows)

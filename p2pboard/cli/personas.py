@@ -37,8 +37,12 @@ def persona() -> None:
 def list_(board: str, as_json: bool) -> None:
     """List your personas on a board whose keys are still kept.
 
-    With --json each line is an object with id, name, thread, fresh, posts, outbox (how many of them
-    wait), last_used (by day) and thrown_away (times in seconds since 1970).
+    "among" is how many nodes were there each time that it wrote, yours included: whoever noted the
+    same knows that one of them is its writer's.
+
+    With --json each line is an object with id, name, thread, fresh, posts, crowd (among how many;
+    null until something has come back), outbox (how many of them wait), last_used (by day) and
+    thrown_away (times in seconds since 1970).
     """
     records = query("persona_list", board=board)
     if as_json:
@@ -51,13 +55,16 @@ def list_(board: str, as_json: bool) -> None:
 
 def _print_personas(records: list[dict[str, Any]]) -> None:
     now = datetime.now(UTC)
-    rows = table("persona", "name", "thread", ">posts", ">outbox", "last used", "thrown away")
+    rows = table(
+        "persona", "name", "thread", ">posts", ">among", ">outbox", "last used", "thrown away"
+    )
     for record in records:
         rows.add_row(
             record["id"][:PERSONA_DIGITS],
             record["name"],
             record["thread"][:ID_DIGITS],
             str(record["posts"]),
+            str(record["crowd"] or "?"),
             str(record["outbox"]),
             datetime.fromtimestamp(record["last_used"], UTC).strftime("%Y-%m-%d"),
             _in_some_time(record["thrown_away"] - int(now.timestamp())),

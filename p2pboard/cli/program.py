@@ -32,6 +32,7 @@ for command in (
     posts.read,
     posts.retract,
     posts.forget,
+    posts.crowd,
     personas.persona,
     blocks.block,
     node.peers,

@@ -24,19 +24,28 @@ _MARKED_CHARACTERS_MAX = 60
 _SHOWN_MAX = 20
 
 
-def decide(text: str, warnings: Sequence[Record], *, can_ask: bool) -> None:
+def decide(
+    text: str, warnings: Sequence[Record], advice: str | None = None, *, can_ask: bool
+) -> None:
     """Tells ``warnings`` and lets the writer decide.
 
+    :param advice: what is to be said of a crowd that is too small.
     :param can_ask: whether the writer sits at a terminal.
     :raises Failure: where the text is not to be posted.
     """
     if can_ask:
         _print_marked(console(stderr=True), text, warnings)
+        if advice:
+            click.echo(f"  {advice}", err=True)
         if click.confirm("Post it all the same?", default=False, err=True):
             return
         raise Failure("not posted")
     for warning in warnings:
         click.echo(_line(text, warning), err=True)
+    if not warnings:
+        raise Failure(f"not posted: {advice}; --anyway posts it now")
+    if advice:
+        click.echo(f"crowd: {advice}", err=True)
     raise Failure(
         f"not posted, for what could tell who wrote it ({len(warnings)}, above): change it, or post"
         " it all the same with --anyway"

@@ -129,6 +129,11 @@ class OwnReader(Base):
         row = self._own_persona_row(self._board(board_id), public_key)
         return None if row is None else row.kept.crowd
 
+    def crowds(self, board_id: bytes) -> dict[bytes, bytes]:
+        """What is noted with each own persona on a board, by its key; b"" at first."""
+        personas = self._personas(self._board(board_id))
+        return {row.persona.public_key: row.kept.crowd for row in personas}
+
     def own_personas(self, board_id: bytes) -> list[DatedPersona]:
         """All own personas on a board, the one that wrote last first."""
         number = self._board(board_id)

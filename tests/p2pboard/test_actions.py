@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 import trio
 
 from p2pboard.actions import ACTIONS, Actions
+from p2pboard.crowd import note_crowd
 from p2pboard.draft import Identity
 from p2pboard.errors import Failure, UserError
+from p2pboard.reading import find_board
+from p2pboard.store.reader import Reader
 from p2pboard.store.writer import Writer
 from protocol.entry import check_signature, decode_entry
 from tests.p2pboard.world import NOW_S, World, a_world, make_stranger
@@ -259,8 +263,49 @@ async def test_a_review_says_what_where_and_why(
                     "end": 10,
                     "why": "this is your user name on this machine",
                 }
-            ]
+            ],
+            "crowd": {
+                "nodes": 5,
+                "persona": None,
+                "least": 4,
+                "enough": True,
+                "advice": None,
+            },
         }
+
+
+async def test_a_crowd_is_too_small_for_whom_its_user_wants_more(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        assert (await world.actions.crowd())["least"] == 4
+        await world.actions.crowd(8)
+        crowd = (await world.actions.review("b", "words"))["crowd"]
+        assert (crowd["nodes"], crowd["least"], crowd["enough"]) == (5, 8, False)
+        assert "--wait" in crowd["advice"]
+        with pytest.raises(UserError, match="1 to 1000"):
+            await world.actions.crowd(0)
+
+
+async def test_what_waits_for_a_crowd_is_published_with_its_number(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.actions.post("b", "words", crowd_least=6)
+        board_id = (await world.store.read(find_board, "b")).id
+        assert list((await world.store.read(Reader.held, board_id)).values()) == [6]
+
+
+async def test_a_persona_that_goes_on_is_among_fewer(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        first = await world.actions.post("b", "words")
+        key = bytes.fromhex(first["persona"])
+        board_id = (await world.store.read(find_board, "b")).id
+        note = note_crowd(None, ["10.0.0.1", "10.0.0.9"], secrets.token_bytes)
+        assert await world.store.write(Writer.note_crowd, board_id, key, note)
+        crowd = (await world.actions.review("b", "more", reply=first["id"]))["crowd"]
+        assert (crowd["nodes"], crowd["persona"], crowd["enough"]) == (5, 2, False)
+        assert "--fresh" in crowd["advice"]
+        crowd = (await world.actions.review("b", "more", reply=first["id"], fresh=True))["crowd"]
+        assert (crowd["persona"], crowd["enough"]) == (None, True)
+        [entry] = await world.actions.read("b")
+        assert entry["crowd"] == 3
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -425,7 +470,8 @@ async def test_own_personas_are_listed_with_what_becomes_of_them(tmp_path: Path)
         fresh = await world.actions.post("b", "other words", reply=first["id"], fresh=True)
         last, before = await world.actions.persona_list("b")
         assert list(last) == [
-            *("id", "name", "thread", "fresh", "posts", "outbox", "last_used", "thrown_away"),
+            *("id", "name", "thread", "fresh", "posts", "crowd", "outbox"),
+            *("last_used", "thrown_away"),
         ]
         shown = {entry["id"]: entry for entry in await world.actions.read("b")}
         assert before == {
@@ -434,6 +480,7 @@ async def test_own_personas_are_listed_with_what_becomes_of_them(tmp_path: Path)
             "thread": first["id"],
             "fresh": False,
             "posts": 2,
+            "crowd": None,
             "outbox": 2,
             "last_used": NOW_S - NOW_S % 86400,
             "thrown_away": NOW_S - NOW_S % 600 + 3 * 86400,

@@ -35,6 +35,7 @@ from protocol.board import LOBBY, Board, decode_invite
 
 ENTRY_KEYS = [
     *("id", "thread", "parent", "persona", "name", "op", "seq", "time", "kind", "text", "state"),
+    "crowd",
 ]
 ID = re.compile(r"[0-9a-f]{64}")
 NOON = datetime(2024, 5, 15, 12, 0, tzinfo=UTC)
@@ -112,6 +113,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
     assert {path for path, command in commands() if not isinstance(command, click.Group)} == {
         *("create", "join", "boards", "invite", "leave", "run", "post", "read"),
         *("retract", "forget", "block add", "block list", "block remove", "peers", "status"),
+        "crowd",
         *("persona list", "persona drop", "persona keep", "lock", "panic"),
     }
 
@@ -324,7 +326,14 @@ def test_what_is_left_is_gone(line: Line) -> None:
 
 def test_a_post_without_a_node_waits_in_the_outbox_and_reads_back(line: Line) -> None:
     posted = line.post("grün, 綠, \x1b[31m")
-    assert list(posted) == ["id", "thread", "persona", "state"]
+    assert list(posted) == ["id", "thread", "persona", "state", "crowd"]
+    assert posted.pop("crowd") == {
+        "nodes": None,
+        "persona": None,
+        "least": 4,
+        "enough": False,
+        "advice": None,
+    }
     assert posted["state"] == "outbox"
     assert posted["id"] == posted["thread"]
     entry = line.object("read", "b")
@@ -344,7 +353,11 @@ def test_people_are_told_that_without_a_node_a_post_waits(line: Line) -> None:
     said = line.said("post", "b", "words")
     identifier, what_next = said.split(" ", 1)
     assert ID.fullmatch(identifier)
-    assert what_next == "waits in the outbox: 'p2pboard run' sends it out\n"
+    assert what_next == (
+        "waits in the outbox: 'p2pboard run' sends it out once 4 nodes are there"
+        " (--anyway: with fewer)\n"
+    )
+    assert line.said("post", "b", "words", "--anyway").endswith("'p2pboard run' sends it out\n")
     assert "the retraction waits in the outbox" in line.said("retract", "b", identifier)
 
 
@@ -894,7 +907,8 @@ def test_a_node_serves_its_commands_and_ends_in_order(line: Line) -> None:
         assert status["running"]
         assert status["listening"].startswith("127.0.0.1:")
         assert line.objects("peers") == []
-        assert "as soon as it has a peer there" in line.said("post", "lobby", "alone")
+        assert "once 4 nodes are there" in line.said("post", "lobby", "alone")
+        assert "as soon as it has a peer" in line.said("post", "lobby", "now", "--anyway")
         first = line.post("while it runs")
         assert line.object("read", "b")["id"] == first["id"]
         line.said("create", "c", "--work-bits", "0")
@@ -923,7 +937,7 @@ def test_a_node_is_told_the_passphrase_and_its_commands_are_not(
             locked.said(*arguments)
         first = locked.object("read", "b")
         assert list(first) == ENTRY_KEYS
-        assert "as soon as it has a peer there" in locked.said("post", "b", "while it runs")
+        assert "once 4 nodes are there" in locked.said("post", "b", "while it runs")
         locked.said("block", "add", "b", "--word", "words")
         assert "hidden by rule" in locked.said("read", "b")
         assert "another node uses" in locked.refused(
@@ -967,14 +981,14 @@ def test_commands_at_the_same_time_wait_for_each_other(line: Line) -> None:
 def test_an_entry_goes_from_home_to_home_and_comes_back_shown(line: Line, tmp_path: Path) -> None:
     other = Line(tmp_path / "other")
     other.said("join", line.said("invite", "b").strip())
-    posted = line.post("words")
+    posted = line.post("words", "--anyway")
     with node(line.home):
         there = line.object("status")["listening"]
         with node(other.home, "--peer", there), start(other.home, *FOLLOWING) as following:
             assert following.stdout is not None
             entry = json.loads(following.stdout.readline())
             assert (entry["id"], entry["state"]) == (posted["id"], "shown")
-            said = line.said("post", "b", "more words")
+            said = line.said("post", "b", "more words", "--anyway")
             assert "goes out among the cells of everybody" in said
             following.kill()
             with start(line.home, *FOLLOWING) as ours:

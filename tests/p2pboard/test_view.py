@@ -84,6 +84,7 @@ def test_the_record_says_what_the_entry_is() -> None:
         "kind": "post",
         "text": "good morning",
         "state": "shown",
+        "crowd": None,
     }
 
 

@@ -69,7 +69,8 @@ def test_a_telling_text_is_refused_with_a_line_for_each_warning(
 
 def test_scripts_get_the_warnings_as_an_object(line: Line) -> None:
     result = refused(line, TELLING, "--json")
-    assert json.loads(result.stdout) == {"warnings": WARNINGS}
+    told = json.loads(result.stdout)
+    assert (list(told), told["warnings"]) == (["warnings", "crowd"], WARNINGS)
 
 
 def test_a_script_is_never_asked(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,13 +86,13 @@ def test_anyway_posts_it_without_a_word(line: Line) -> None:
 
 def test_anyway_tells_scripts_what_there_was(line: Line) -> None:
     posted = line.post(TELLING, "--anyway")
-    assert list(posted) == ["id", "thread", "persona", "state", "warnings"]
+    assert list(posted) == ["id", "thread", "persona", "state", "crowd", "warnings"]
     assert posted["warnings"] == WARNINGS
 
 
 @pytest.mark.parametrize("anyway", [[], ["--anyway"]])
 def test_without_warnings_the_object_is_as_ever(line: Line, anyway: list[str]) -> None:
-    assert list(line.post("words", *anyway)) == ["id", "thread", "persona", "state"]
+    assert list(line.post("words", *anyway)) == ["id", "thread", "persona", "state", "crowd"]
 
 
 def test_a_wrong_use_is_said_before_any_warning(line: Line) -> None:
@@ -199,4 +200,4 @@ def test_a_real_terminal_is_asked(line: Line, answer: bytes, status: int) -> Non
         os.close(ours)
     assert b"bob@example.org" in shown
     assert posting.returncode == status
-    assert out.endswith(b"sends it out\n") == (status == 0)
+    assert (b"'p2pboard run' sends it out" in out) == (status == 0)

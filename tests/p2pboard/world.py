@@ -29,6 +29,7 @@ class FakeDriver:
     def __init__(self, store: StoreWorker) -> None:
         self._store = store
         self.told: list[Any] = []
+        self.hosts: list[str] | None = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
         self._channels: list[trio.MemorySendChannel[Any]] = []
 
     async def open_board(self, board_id: bytes) -> None:
@@ -37,8 +38,11 @@ class FakeDriver:
     async def close_board(self, board_id: bytes) -> None:
         self.told.append(("close", board_id))
 
-    def publish(self, board_id: bytes, entry: Entry) -> None:
+    def publish(self, board_id: bytes, entry: Entry, crowd_least: int = 0) -> None:
         self.told.append(("publish", entry))
+
+    def crowd(self, board_id: bytes) -> list[str] | None:
+        return self.hosts
 
     def withdraw(self, board_id: bytes, entry_id: bytes) -> None:
         self.told.append(("withdraw", entry_id))
@@ -53,7 +57,12 @@ class FakeDriver:
         return {
             "listening": None,
             "mdns": False,
-            "boards": [{"name": "b", "board_id": "ab" * 32}],
+            "boards": [
+                {
+                    **{"name": "b", "board_id": "ab" * 32, "crowd": 5},
+                    **{"loops_home": 9, "loops_sent": 10},
+                }
+            ],
         }
 
     @contextlib.contextmanager
