@@ -59,8 +59,11 @@ class FakeDriver:
             "mdns": False,
             "boards": [
                 {
-                    "name": "b", "board_id": "ab" * 32, "crowd": 5,
-                    "loops_home": 9, "loops_sent": 10,
+                    "name": "b",
+                    "board_id": "ab" * 32,
+                    "crowd": 5,
+                    "loops_home": 9,
+                    "loops_sent": 10,
                 }
             ],
         }
