@@ -13,8 +13,10 @@ help: ## This list
 run: $(VENV)/.run ## Set up, then start a node (more options: make run ARGS="--no-mdns")
 	@$(BIN)/p2pboard run $(ARGS)
 
+# Tests between real hosts have clocks and captures to watch, so nothing else runs beside them.
 test: $(VENV)/.dev lint types ## Set up, then lint, types and all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not lan" $(ARGS)
+	$(BIN)/python -m pytest -m lan $(ARGS)
 
 lint: $(VENV)/.dev ## Style and common mistakes
 	$(BIN)/ruff check .

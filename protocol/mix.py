@@ -21,6 +21,7 @@ import heapq
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 from protocol import limits
@@ -64,20 +65,23 @@ class OwnKey:
 class _Queued(NamedTuple):
     """A piece of an own entry that waits for an emission.
 
-    :ivar last: where all pieces of the entry meet.
+    :ivar last: where all pieces of the entry meet; :ivar side: on which side of this node.
     """
 
     entry_id: bytes
     body: bytes
     last: Record
+    side: str
     is_last_piece: bool
 
 
 class _Loop(NamedTuple):
-    """:ivar counts: whether it says something to people: all on its way were alive."""
+    """:ivar home: at which of our addresses it ends.
+    :ivar counts: whether it says something to people: all on its way were alive."""
 
     lost_ms: int
     through: tuple[bytes, ...]
+    home: str
     counts: bool
 
 
@@ -144,12 +148,13 @@ class Mix:
 
     def queue(self, entry_id: bytes, entry: WireEntry, now: Now) -> bool:
         """Put an entry into cells that leave one by one; whether there is a relay at all."""
-        last = self._relays.choose(1, now.mono_ms, now.wall_s)
+        side = self._side(now)
+        last = self._relays.choose(1, now.mono_ms, now.wall_s, side=side)
         if not last:
             return False
         bodies = cut(entry, self._chance.bytes(TRANSFER_BYTES))
         for number, body in enumerate(bodies, 1):
-            self._queue.append(_Queued(entry_id, body, last[0], number == len(bodies)))
+            self._queue.append(_Queued(entry_id, body, last[0], side, number == len(bodies)))
         return True
 
     def withdraw(self, entry_id: bytes) -> None:
@@ -193,26 +198,38 @@ class Mix:
         elif self._queue:
             path, body = self._piece(now)
         else:
-            path, body = self._path(None, now), cover_body()
+            path, body = self._path(None, self._side(now), now), cover_body()
         if path:
             cell = build_cell(
                 self._board, [r.hop for r in path], body, self._chance.bytes, self._group
             )
             self._send(self._relays.address_of(path[0]), cell)
 
-    def _path(self, last: Record | None, now: Now) -> list[Record]:
+    def _side(self, now: Now) -> str:
+        """Which of our addresses a path keeps to: of a node in several networks one that is drawn,
+        the likelier the more relays are there; else none, "" for no matter which."""
+        sides = list(dict.fromkeys(record.address.host for record in self.homes))
+        if len(sides) < 2:
+            return ""
+        weights = [len(self._relays.hosts(now.mono_ms, now.wall_s, side)) for side in sides]
+        if not sum(weights):
+            return ""
+        drawn = self._chance.below(sum(weights))
+        return next(s for s, end in zip(sides, accumulate(weights), strict=True) if drawn < end)
+
+    def _path(self, last: Record | None, side: str, now: Now) -> list[Record]:
         """A path as all cells but loops take it."""
         clocks = (now.mono_ms, now.wall_s)
         if last is None:
-            return self._relays.choose(limits.PATH_RELAYS, *clocks)
-        before = self._relays.choose(limits.PATH_RELAYS - 1, *clocks, but=[last.address.host])
-        return [*before, last]
+            return self._relays.choose(limits.PATH_RELAYS, *clocks, side=side)
+        but = [last.address.host]
+        return [*self._relays.choose(limits.PATH_RELAYS - 1, *clocks, but, side), last]
 
     def _piece(self, now: Now) -> tuple[list[Record], bytes]:
         queued = self._queue.popleft()
         if queued.is_last_piece:
             self._on_sent(queued.entry_id, now)
-        return self._path(queued.last, now), queued.body
+        return self._path(queued.last, queued.side, now), queued.body
 
     # --- Loops ------------------------------------------------------------------------------------
 
@@ -222,24 +239,28 @@ class Mix:
         clocks = (now.mono_ms, now.wall_s)
         self._count_lost(now)
         doubtful = self._relays.doubtful(*clocks) if self._chance.below(2) else None
+        side = "" if doubtful else self._side(now)
         if doubtful is not None:
             through = [doubtful]
         else:
-            through = self._relays.choose(limits.PATH_RELAYS - 1, *clocks)
+            through = self._relays.choose(limits.PATH_RELAYS - 1, *clocks, side=side)
         if not through:
             return [], b""
+        homes = [r for r in self.homes if side in ("", r.address.host)]
+        home = self._chance.one_of(homes)
         token = self._chance.bytes(TOKEN_BYTES)
         if len(self._loops) < limits.LOOPS_REMEMBERED_MAX:
             lost_ms = now.mono_ms + limits.LOOP_PATIENCE_DELAYS * self._delay_ms
             # One that nobody has answered for may not exist: that says nothing of the others.
             counts = all(self._relays.is_alive(record.id, now.mono_ms) for record in through)
-            self._loops[token] = _Loop(lost_ms, tuple(record.id for record in through), counts)
-        return [*through, self._chance.one_of(self.homes)], loop_body(token)
+            ids = tuple(record.id for record in through)
+            self._loops[token] = _Loop(lost_ms, ids, home.address.host, counts)
+        return [*through, home], loop_body(token)
 
     def _on_loop(self, loop: Loop, now: Now) -> None:
         sent = self._loops.pop(loop.token, None)
         if sent is not None:
-            self._relays.on_home(sent.through, now.mono_ms)
+            self._relays.on_home(sent.through, now.mono_ms, sent.home)
             if sent.counts:
                 self._outcomes.append(True)
 

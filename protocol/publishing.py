@@ -215,7 +215,8 @@ class Publishing:
                 continue
             is_new = known is None and self.relays.add(record, now.wall_s, now.mono_ms)
             if link.listening and _is_at(record, link.listening):
-                self.relays.on_link(link.number, record.id, link.listening)
+                side = _plain(link.local.host)
+                self.relays.on_link(link.number, record.id, link.listening, side)
             if is_new:
                 self._tell(record, now, but=link)
         self._arm(now)

@@ -6,10 +6,10 @@ nothing joins those of two epochs but the address, and nothing joins them to a p
 
 Anybody can make a record, also one with somebody else's address. So a record counts as *alive*
 only once its owner has answered for it: on a link that leads to that very address, or by a test
-cell that came home through it. When a test cell through it gets lost, it is *doubted* until another
-comes home. Paths are drawn among the living, uniformly by address, so that many records for one
-address are as good as one, and a flood of invented ones costs its author work and everybody else a
-few test cells.
+cell that came home through it. When a test cell through it alone gets lost, it is *doubted* until
+another comes home. Paths are drawn among the living, uniformly by address, so that many records
+for one address are as good as one, and a flood of invented ones costs its author work and
+everybody else a few test cells.
 
 Doubts go so far and no further: once most addresses are doubted, it is not they who fail but the
 network around this node, and whoever lets it see only a few chosen relays shall gain nothing by it.
@@ -121,10 +121,10 @@ def is_timely(record: Record, wall_s: int) -> bool:
 
 
 class _Choices(NamedTuple):
-    """What is drawn from, put together at some moment.
+    """What is drawn from, put together at some moment, on one side of this node.
 
     :ivar usable: by host, the records that may be used; :ivar hosts: its keys.
-    :ivar doubtful: records that nobody has answered for, or not the last time.
+    :ivar doubtful: records that are to be asked alone.
     :ivar has_answered: whether those that may be used have answered, and are not just all that
         there are.
     """
@@ -136,6 +136,14 @@ class _Choices(NamedTuple):
     has_answered: bool
 
 
+class _Linked(NamedTuple):
+    """A link to a relay's own address: its number, where it leads, and where it ends here."""
+
+    link: int
+    at: Address
+    side: str
+
+
 class Relays:
     """The records of others that are known for a board, and which of them are alive."""
 
@@ -145,10 +153,11 @@ class Relays:
         self._group = group
         self._records: dict[bytes, Record] = {}
         self._own: set[bytes] = set()
-        self._alive_until_ms: dict[bytes, int] = {}
-        self._linked: dict[bytes, tuple[int, Address]] = {}
+        self._proved: dict[bytes, tuple[int, str]] = {}
+        self._linked: dict[bytes, _Linked] = {}
         self._doubted: set[bytes] = set()
-        self._choices: _Choices | None = None
+        self._suspected: dict[bytes, None] = {}
+        self._choices: dict[str, _Choices] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -165,7 +174,7 @@ class Relays:
         if len(self._records) >= limits.RELAYS_MAX and not self._make_room(now_ms):
             return False
         self._records[record.id] = record
-        self._choices = None
+        self._choices = {}
         return True
 
     def _make_room(self, now_ms: int) -> bool:
@@ -180,9 +189,10 @@ class Relays:
         del self._records[identifier]
         self._own.discard(identifier)
         self._linked.pop(identifier, None)
-        self._alive_until_ms.pop(identifier, None)
+        self._proved.pop(identifier, None)
         self._doubted.discard(identifier)
-        self._choices = None
+        self._suspected.pop(identifier, None)
+        self._choices = {}
 
     def expire(self, wall_s: int) -> None:
         """Forget the records of epochs that are over."""
@@ -197,7 +207,7 @@ class Relays:
         """Where to send cells for it: where a link to it leads, for the zone of link-local
         addresses, or where it says."""
         linked = self._linked.get(record.id)
-        return linked[1] if linked else record.address
+        return linked.at if linked else record.address
 
     def to_tell(self) -> list[Record]:
         """All records, our own first, the others at random."""
@@ -207,62 +217,82 @@ class Relays:
 
     # --- Who is alive -----------------------------------------------------------------------------
 
-    def on_link(self, link: int, identifier: bytes, at: Address) -> None:
-        """A link leads to the record's own address, and it came by that link."""
+    def on_link(self, link: int, identifier: bytes, at: Address, side: str = "") -> None:
+        """A link leads to the record's own address, and it came by that link.
+
+        :param side: our own address at which the link ends.
+        """
         if identifier in self._records and identifier not in self._own:
-            self._linked[identifier] = (link, at)
-            self._choices = None
+            self._linked[identifier] = _Linked(link, at, side)
+            self._choices = {}
 
     def on_link_closed(self, link: int) -> None:
         """Whoever was there may be gone."""
-        for identifier in [i for i, (number, _) in self._linked.items() if number == link]:
+        for identifier in [i for i, linked in self._linked.items() if linked.link == link]:
             del self._linked[identifier]
-            self._alive_until_ms.pop(identifier, None)
-            self._choices = None
+            self._proved.pop(identifier, None)
+            self._choices = {}
 
-    def on_home(self, identifiers: Iterable[bytes], now_ms: int) -> None:
-        """A test cell has come home through these."""
+    def on_home(self, identifiers: Iterable[bytes], now_ms: int, side: str = "") -> None:
+        """A test cell has come home through these, to our address ``side``."""
         for identifier in identifiers:
             if identifier in self._records and identifier not in self._own:
                 if not self.is_alive(identifier, now_ms):
-                    self._choices = None
-                self._alive_until_ms[identifier] = now_ms + limits.RELAY_ALIVE_MS
+                    self._choices = {}
+                self._proved[identifier] = (now_ms + limits.RELAY_ALIVE_MS, side)
                 self._doubted.discard(identifier)
+                if self._suspected.pop(identifier, 0) is None:
+                    self._choices = {}
 
-    def on_lost(self, identifiers: Iterable[bytes]) -> None:
-        """A test cell through these has not come home: one of them may be to blame."""
-        for identifier in identifiers:
-            if identifier in self._records:
-                self._doubted.add(identifier)
-                self._choices = None
+    def on_lost(self, identifiers: Sequence[bytes]) -> None:
+        """A test cell through these has not come home: one that went through one relay alone says
+        that it is not there; of several each is asked alone before it is left out, for most of
+        them are not to blame."""
+        known = [identifier for identifier in identifiers if identifier in self._records]
+        if len(identifiers) > 1:
+            self._suspected.update(dict.fromkeys(known))
+        else:
+            self._doubted.update(known)
+            for identifier in known:
+                self._suspected.pop(identifier, None)
+        self._choices = {}
 
     def is_alive(self, identifier: bytes, now_ms: int) -> bool:
         """Whether somebody has answered for it not long ago, and the last time."""
         return identifier not in self._doubted and self._has_answered(identifier, now_ms)
 
     def _has_answered(self, identifier: bytes, now_ms: int) -> bool:
-        return identifier in self._linked or self._alive_until_ms.get(identifier, 0) > now_ms
+        return identifier in self._linked or self._proved.get(identifier, (0, ""))[0] > now_ms
 
-    def hosts(self, now_ms: int, wall_s: int) -> list[str]:
+    def _is_on(self, identifier: bytes, side: str) -> bool:
+        """Whether it has answered at our address ``side``; at any, where that is empty."""
+        linked, (_, proved_at) = self._linked.get(identifier), self._proved.get(identifier, (0, ""))
+        return not side or side in (linked and linked.side, proved_at)
+
+    def hosts(self, now_ms: int, wall_s: int, side: str = "") -> list[str]:
         """The addresses, without ports, at which relays are alive: as many nodes could be on a
-        path, or write."""
-        choices = self._current(now_ms, wall_s)
+        path, or write. (``side``: as in :meth:`choose`.)"""
+        choices = self._current(now_ms, wall_s, side)
         return choices.hosts if choices.has_answered else []
 
     def is_path(self, now_ms: int, wall_s: int) -> bool:
         """Whether there is a relay to draw at all."""
-        return bool(self._current(now_ms, wall_s).hosts)
+        return bool(self._current(now_ms, wall_s, "").hosts)
 
     # --- Drawing ----------------------------------------------------------------------------------
 
-    def choose(self, count: int, now_ms: int, wall_s: int, but: Sequence[str] = ()) -> list[Record]:
+    def choose(
+        self, count: int, now_ms: int, wall_s: int, but: Sequence[str] = (), side: str = ""
+    ) -> list[Record]:
         """Relays for a path: uniformly by address, no two at one; fewer where there are fewer.
 
         While none is alive (a node that has just come), among all that are known.
 
         :param but: addresses that are on the path already.
+        :param side: only those that have answered at this address of ours: a node in two networks
+            can't be sure that a relay in one of them reaches those in the other.
         """
-        choices = self._current(now_ms, wall_s)
+        choices = self._current(now_ms, wall_s, side)
         hosts = choices.hosts
         if but:
             hosts = [host for host in hosts if host not in but]
@@ -274,24 +304,27 @@ class Relays:
         return [self._chance.one_of(choices.usable[host]) for host in picked]
 
     def doubtful(self, now_ms: int, wall_s: int) -> Record | None:
-        """One that is known and not alive, to send a test cell through."""
-        choices = self._current(now_ms, wall_s)
+        """One that is known and not alive, or that was on the way of a test cell that got lost: to
+        send one through it alone."""
+        choices = self._current(now_ms, wall_s, "")
         return self._chance.one_of(choices.doubtful) if choices.doubtful else None
 
-    def _current(self, now_ms: int, wall_s: int) -> _Choices:
-        if self._choices is None or self._choices.until_ms <= now_ms:
-            self._choices = self._put_together(now_ms, wall_s)
-        return self._choices
+    def _current(self, now_ms: int, wall_s: int, side: str) -> _Choices:
+        choices = self._choices.get(side)
+        if choices is None or choices.until_ms <= now_ms:
+            choices = self._choices[side] = self._put_together(now_ms, wall_s, side)
+        return choices
 
-    def _put_together(self, now_ms: int, wall_s: int) -> _Choices:
+    def _put_together(self, now_ms: int, wall_s: int, side: str) -> _Choices:
         epoch = epoch_of(wall_s)
         others = [r for r in self._records.values() if r.id not in self._own]
-        doubtful = [r for r in others if not self.is_alive(r.id, now_ms)]
-        answered = _by_host([r for r in others if self._has_answered(r.id, now_ms)], epoch)
-        alive = _by_host([r for r in others if self.is_alive(r.id, now_ms)], epoch)
+        doubtful = [r for r in others if r.id in self._suspected or not self.is_alive(r.id, now_ms)]
+        here = [r for r in others if self._has_answered(r.id, now_ms) and self._is_on(r.id, side)]
+        answered = _by_host(here, epoch)
+        alive = _by_host([r for r in here if r.id not in self._doubted], epoch)
         if 2 * len(alive) < len(answered):
             alive = answered  # it is the network
-        usable = _without_spare(alive or _by_host(others, epoch))
+        usable = _without_spare(alive or ({} if side else _by_host(others, epoch)))
         return _Choices(now_ms + _CHOICES_MS, usable, list(usable), doubtful, bool(alive))
 
 

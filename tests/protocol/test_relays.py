@@ -313,12 +313,26 @@ def test_a_loop_that_came_home_vouches_for_a_relay_for_half_an_hour() -> None:
     assert not table.is_alive(other.id, NOW_MS) and ALIVE_MS == 1_800_000
 
 
-def test_a_lost_loop_puts_all_on_it_in_doubt_until_one_comes_home() -> None:
+def test_those_on_a_lost_loop_are_asked_alone_and_stay_alive_meanwhile() -> None:
+    """X-2, Y-6."""
+    table = known(*[record(number) for number in range(6)])
+    one, other = record(0), record(1)
+    table.on_lost([one.id, other.id, bytes(16)])
+    assert table.is_alive(one.id, NOW_MS) and table.is_alive(other.id, NOW_MS)
+    assert {table.doubtful(NOW_MS, WALL_S) for _ in range(50)} == {one, other}
+    table.on_home([one.id], NOW_MS)
+    assert {table.doubtful(NOW_MS, WALL_S) for _ in range(50)} == {other}
+    table.on_home([other.id, record(2).id], NOW_MS)
+    assert table.doubtful(NOW_MS, WALL_S) is None
+
+
+def test_a_loop_that_is_lost_through_one_alone_puts_it_in_doubt_until_one_comes_home() -> None:
     """Y-6: also who is linked."""
     table = known(*[record(number) for number in range(6)])
     linked, other = record(0), record(1)
     table.on_link(1, linked.id, linked.address)
-    table.on_lost([linked.id, other.id, bytes(16)])
+    for one in (linked.id, other.id, bytes(16)):
+        table.on_lost([one])
     assert not table.is_alive(linked.id, NOW_MS) and not table.is_alive(other.id, NOW_MS)
     for _ in range(30):
         assert not {linked, other} & set(table.choose(3, NOW_MS, WALL_S))
@@ -348,7 +362,8 @@ def test_where_most_are_doubted_nobody_is_left_out(doubted: int, drawn: int) -> 
     table = known(*records)
     for one in unanswered:
         table.add(one, WALL_S, NOW_MS)
-    table.on_lost([one.id for one in records[:doubted]])
+    for one in records[:doubted]:
+        table.on_lost([one.id])
     counts = Counter(hosts_of(table.choose(1, NOW_MS, WALL_S))[0] for _ in range(2000))
     assert len(counts) == drawn
     assert set(counts) <= {one.address.host for one in records}

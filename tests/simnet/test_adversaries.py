@@ -96,7 +96,8 @@ def test_more_sybils_than_a_node_has_links_break_no_bound_and_lose_no_post() -> 
     good = world.add_hosts(4, BOARD)
     checkers = Checkers(world)
     world.run(10)
-    world.add_hosts(1, BOARD, make_host=wicked("sybils", identities=60, gives=False))
+    make = wicked("sybils", identities=60, gives=False, own_addresses=False)
+    world.add_hosts(1, BOARD, make_host=make)
     world.run(60)
     gossip = next(iter(good[0].node.boards.values()))
     assert len(gossip.links) == limits.LINKS_PER_BOARD_MAX
@@ -111,7 +112,8 @@ def test_who_comes_when_sybils_hold_every_slot_is_let_in_by_the_others() -> None
     world = World(1)
     early = world.add_hosts(3, BOARD)
     world.run(10)
-    [machine] = world.add_hosts(1, BOARD, make_host=wicked("sybils", identities=40, gives=False))
+    make = wicked("sybils", identities=40, gives=False, own_addresses=False)
+    [machine] = world.add_hosts(1, BOARD, make_host=make)
     world.run(100)
     [late] = world.add_hosts(1, BOARD)
     late.post("let me in")
@@ -204,14 +206,14 @@ def test_all_branches_of_a_fork_reach_everybody() -> None:
 
 @pytest.mark.parametrize("answers", ["nothing", "never"])
 def test_withholders_delay_posts_and_lose_none(answers: str) -> None:
-    world, good, bad, checkers = attacked("withholder", 3, 6, answers=answers)
+    world, good, bad, checkers = attacked("withholder", 6, 3, answers=answers)
     world.run(30)
     for host in good:
         host.post(f"from {host.number}")
     world.run(1)
     assert checkers.check_converged(200), checkers.violations
     assert not checkers.violations
-    assert all(len(host.ids()) == 3 for host in good)
+    assert all(len(host.ids()) == 6 for host in good)
     assert any(host.ids() for host in bad), "they take what they can get"
 
 
