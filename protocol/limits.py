@@ -187,4 +187,4 @@ PACE_DELAY_MS = (250, 900, 3_000)
 RETRY_DELAYS_RANGE = (15, 30)
 #: From so many tries on the patience doubles each time, but for so often.
 RETRY_PATIENT_TRIES = 8
-RETRY_DOUBLINGS_MAX = 6
+RETRY_DOUBLINGS_MAX = 3
