@@ -255,11 +255,10 @@ class Gossip:
         )
         for address in dials:
             self._core.emit(Dial(self.board.id, address))
-        due_ms = self.directory.next_due_ms(dialled, own)
+        soon_ms = now.mono_ms + (100 if wanted > 0 else _FULL_PATIENCE_MS)
+        due_ms = self.directory.next_due_ms(dialled, own, soon_ms)
         if due_ms is not None:
-            patience_ms = 100 if wanted > 0 else _FULL_PATIENCE_MS
-            due_ms = max(due_ms, now.mono_ms + patience_ms)
-            self._core.timers.set((Due.DIAL, self.board.id), due_ms)
+            self._core.timers.set((Due.DIAL, self.board.id), max(due_ms, soon_ms))
 
     def refresh(self, now: Now) -> None:
         """Give up one dialled link for somebody else, where there is somebody else."""
@@ -310,8 +309,9 @@ class Gossip:
     def learn_each(self, addresses: Iterable[Address], now: Now) -> None:
         """Addresses that a peer told, each of another node. One that no honest peer would tell is
         left out: nobody shall make us knock at our own machine's doors."""
-        for address in filter(is_worth_telling, addresses):
-            self.directory.add([address], Source.TOLD, now.mono_ms)
+        for address in addresses:
+            if address not in self.directory and is_worth_telling(address):
+                self.directory.add([address], Source.TOLD, now.mono_ms)
         self.dial(now)
 
     def _on_announce(self, link: Link, announce: Announce, now: Now) -> None:

@@ -95,6 +95,9 @@ SEND_BYTES_MAX = 8 * 1024 * 1024
 # --- Addresses ------------------------------------------------------------------------------------
 
 ADDRESSES_PER_BOARD_MAX = 256
+#: What was found out about so many hosts' addresses is remembered, whatever they are told for: some
+#: 3 MB of a process; a board of ten thousand simulated in one keeps all of them.
+ADDRESSES_JUDGED_MAX = 16_384
 DIALS_AT_ONCE_MAX = 4
 REDIAL_MS_RANGE = (1_000, 300_000)
 REDIAL_GIVEN_MS_MAX = 60_000

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from protocol import limits
@@ -251,6 +252,7 @@ def _decode_entries(fields: list[Any]) -> Entries:
     return Entries(request, last, [decode_wire_entry(entry) for entry in entries])
 
 
+@lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 def _is_host(host: str) -> bool:
     """Whether ``host`` is an IP address without a zone: a name would let a peer make us ask the
     name service whatever it likes, and a zone means something on its own machine only."""
