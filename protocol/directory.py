@@ -9,7 +9,7 @@ when the table is full, what peers told goes first and what people gave never (S
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -66,7 +66,7 @@ class Directory:
         self._records: dict[Address, _Record] = {}
         self._added = 0
         #: Of the records, those that people gave, and those that were not reached the last time.
-        self._given: set[Address] = set()
+        self._given: dict[Address, None] = {}
         self._failed: set[Address] = set()
         self._own: set[Address] = set()
         self._dialling: set[Address] = set()
@@ -99,7 +99,12 @@ class Directory:
                 known.failures, known.due_ms = 0, min(known.due_ms, now_ms)
                 self._failed.discard(address)
             if source is Source.GIVEN:
-                self._given.add(address)
+                self._given[address] = None
+
+    @property
+    def has_given(self) -> bool:
+        """Whether people gave an address."""
+        return bool(self._given)
 
     @property
     def dialling(self) -> int:
@@ -122,13 +127,17 @@ class Directory:
         :param given_extra: so many more links are wanted to what people gave.
         """
         room = limits.DIALS_AT_ONCE_MAX - len(self._dialling)
-        due = [a for a, record in self._records.items() if record.due_ms <= now_ms]
-        shuffled = self._chance.shuffled(due)
         picked: list[Address] = []
-        if room <= 0 or not (links_wanted > 0 or self._given):
+        if room <= 0:
             return picked
         crowds = self._crowds(dialled)
         busy = self._busy_nodes()
+        due = [
+            address
+            for address, record in self._dialable(links_wanted, crowds, busy, own)
+            if record.due_ms <= now_ms
+        ]
+        shuffled = self._chance.shuffled(due)
         if self._given:
             shuffled.sort(key=lambda address: address not in self._given)
         for address in shuffled:
@@ -136,6 +145,7 @@ class Directory:
             is_given = record.source is Source.GIVEN
             if len(picked) >= min(room, links_wanted + given_extra * is_given):
                 break
+            # What was picked a moment ago counts as well.
             if record.node in busy or not (is_given or _has_room(record.subnet, crowds, own)):
                 continue
             busy.add(record.node)
@@ -148,10 +158,10 @@ class Directory:
         self,
         dialled: Sequence[Address] = (),
         own: frozenset[bytes] = frozenset(),
+        links_wanted: int = 1,
         soon_ms: int = 0,
     ) -> int | None:
-        """When an address may be dialled again that nobody is linked with, and that is not in a
-        subnet with enough links.
+        """When one of those that :meth:`next_dials` chooses from is due, or None.
 
         :param soon_ms: the caller waits until then at least: that something is due by then will
             do, whatever is due before it.
@@ -159,16 +169,33 @@ class Directory:
         busy = self._busy_nodes()
         crowds = self._crowds(dialled)
         next_ms = None
-        for record in self._records.values():
-            if (
-                (next_ms is None or record.due_ms < next_ms)
-                and record.node not in busy
-                and (record.source is Source.GIVEN or _has_room(record.subnet, crowds, own))
-            ):
+        for _, record in self._dialable(links_wanted, crowds, busy, own):
+            if next_ms is None or record.due_ms < next_ms:
                 next_ms = record.due_ms
                 if next_ms <= soon_ms:
                     break
         return next_ms
+
+    def _dialable(
+        self,
+        links_wanted: int,
+        crowds: dict[bytes, int],
+        busy: set[Address],
+        own: frozenset[bytes],
+    ) -> Iterator[tuple[Address, _Record]]:
+        """Whom to dial when they are due: nobody is linked with them, and they are not in a subnet
+        with enough links, or people gave them; only these where no links are wanted."""
+        if links_wanted > 0:
+            for address, record in self._records.items():
+                if record.node not in busy and (
+                    record.source is Source.GIVEN or _has_room(record.subnet, crowds, own)
+                ):
+                    yield address, record
+        else:
+            for address in self._given:
+                record = self._records[address]
+                if record.node not in busy:
+                    yield address, record
 
     def _crowds(self, dialled: Sequence[Address]) -> dict[bytes, int]:
         """How many links and dials of ours lead into each subnet."""
@@ -291,7 +318,7 @@ class Directory:
 
     def _forget(self, address: Address) -> None:
         self._records.pop(address, None)
-        self._given.discard(address)
+        self._given.pop(address, None)
         self._failed.discard(address)
 
 

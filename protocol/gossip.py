@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from protocol import limits
@@ -70,6 +71,7 @@ _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 #: Stands for the link by which an entry came where there is none: cells have brought it. Links
 #: count from 1.
 NOBODY = 0
+_is_dialled = attrgetter("is_dialled")
 #: How often a node with enough links looks whether an address that people gave may be dialled.
 _FULL_PATIENCE_MS = 10_000
 
@@ -244,19 +246,18 @@ class Gossip:
         """Dial until there are as many links as wanted, or nobody is left to try."""
         if self.is_leaving:
             return
-        dialled = [link.remote for link in self.links.values() if link.is_dialled]
-        own = frozenset(subnet_of(link.local.host) for link in self.links.values())
+        links = self.links.values()
         ordinary = limits.LINKS_DIALLED_TARGET + limits.LINKS_ELSEWHERE_TARGET
-        wanted = ordinary - len(dialled) - self.directory.dialling
-        if wanted <= -limits.LINKS_GIVEN_EXTRA:
-            return
-        dials = self.directory.next_dials(
-            wanted, now.mono_ms, dialled, own, limits.LINKS_GIVEN_EXTRA
-        )
-        for address in dials:
+        wanted = ordinary - sum(map(_is_dialled, links)) - self.directory.dialling
+        extra = limits.LINKS_GIVEN_EXTRA if self.directory.has_given else 0
+        if wanted + extra <= 0:
+            return  # until a link ends, or people give an address
+        dialled = [link.remote for link in links if link.is_dialled]
+        own = frozenset(map(subnet_of, {link.local.host for link in links}))
+        for address in self.directory.next_dials(wanted, now.mono_ms, dialled, own, extra):
             self._core.emit(Dial(self.board.id, address))
         soon_ms = now.mono_ms + (100 if wanted > 0 else _FULL_PATIENCE_MS)
-        due_ms = self.directory.next_due_ms(dialled, own, soon_ms)
+        due_ms = self.directory.next_due_ms(dialled, own, wanted, soon_ms)
         if due_ms is not None:
             self._core.timers.set((Due.DIAL, self.board.id), max(due_ms, soon_ms))
 

@@ -367,3 +367,14 @@ def test_what_people_gave_is_dialled_first() -> None:
     given = Address("10.200.0.1", 7000)
     directory.add([given], Source.GIVEN, 0)
     assert directory.next_dials(1, 0) == [given]
+
+
+def test_with_enough_links_only_what_people_gave_is_a_reason_to_wake_up() -> None:
+    known = directory()
+    known.add([at(1)], Source.LAN, 0)
+    assert known.next_due_ms(links_wanted=1) == 0
+    assert known.next_due_ms(links_wanted=0) is None
+    known.add([at(2)], Source.GIVEN, 5)
+    assert known.next_due_ms(links_wanted=0) == 5
+    assert known.next_dials(0, 5, given_extra=1) == [at(2)]
+    assert known.next_due_ms(links_wanted=0) is None, "it is dialled already"
