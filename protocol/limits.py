@@ -51,6 +51,9 @@ FUTURE_BUCKETS_MAX = 2
 #: A batch of entries, the last of which may be as large as an entry gets.
 ENTRIES_BATCH_BYTES = 192 * 1024
 MESSAGE_BODY_BYTES_MAX = 384 * 1024
+#: Short messages that are understood without being decoded again. Guess: the announcements of some
+#: seconds of much talk, half a megabyte.
+MESSAGES_KNOWN_MAX = 1024
 ANNOUNCE_ITEMS_MAX = 1024
 WANT_IDS_MAX = 512
 PEERS_ADDRESSES_MAX = 16

@@ -132,23 +132,29 @@ class Link:
         :raises Refused: the link is to be hung up with the reason.
         """
         answer = b""
-        if self.state in (LinkState.SILENT, LinkState.CLOSED):
-            return b"", []
-        if self.state in (LinkState.WAITING, LinkState.DIALLED):
-            self._received += data
-            if len(self._received) < limits.HANDSHAKE_MESSAGE_BYTES:
-                return b"", []
-            message = bytes(self._received[: limits.HANDSHAKE_MESSAGE_BYTES])
-            data = bytes(self._received[limits.HANDSHAKE_MESSAGE_BYTES :])
-            self._received.clear()
-            if self.state is LinkState.DIALLED:
-                self._finish_dialling(message)
-            else:
-                answer = self._admit(message, now, doorkeeper, boards)
+        if not self.is_proven:
+            answer, data = self._receive_handshake(data, now, doorkeeper, boards)
         if self._opener is None or not data:
             return answer, []
         messages = self._splitter.feed(self._opener.feed(data))
         return answer, [self._decode(kind, body) for kind, body in messages]
+
+    def _receive_handshake(
+        self, data: bytes, now: Now, doorkeeper: Doorkeeper, boards: list[Board]
+    ) -> tuple[bytes, bytes]:
+        """The answer to the peer's message of the handshake, and what follows that."""
+        if self.state in (LinkState.SILENT, LinkState.CLOSED):
+            return b"", b""
+        self._received += data
+        if len(self._received) < limits.HANDSHAKE_MESSAGE_BYTES:
+            return b"", b""
+        message = bytes(self._received[: limits.HANDSHAKE_MESSAGE_BYTES])
+        rest = bytes(self._received[limits.HANDSHAKE_MESSAGE_BYTES :])
+        self._received.clear()
+        if self.state is LinkState.DIALLED:
+            self._finish_dialling(message)
+            return b"", rest
+        return self._admit(message, now, doorkeeper, boards), rest
 
     def _decode(self, kind: int, body: bytes) -> Message:
         message = decode_message(kind, body)

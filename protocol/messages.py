@@ -179,9 +179,13 @@ def kind_of(message: Message) -> MessageKind:
     return _KIND_OF[type(message)]
 
 
+#: The body of a message without fields.
+_NOTHING = encode([])
+
+
 def encode_body(message: Message) -> bytes:
     """The body of a message; :func:`protocol.frames.encode_message` puts it into the stream."""
-    return encode(list(message))
+    return encode(list(message)) if message else _NOTHING
 
 
 def _check(is_right: bool, what: str) -> None:
@@ -315,10 +319,23 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Message]]] = {
 
 
 def decode_message(kind: int, body: bytes) -> Message:
-    """The message, every field checked.
+    """The message, every field checked; nobody may change it, since others may get it, too.
 
     :raises Refused: LINK_MESSAGE_UNKNOWN, LINK_MESSAGE_MALFORMED.
     """
+    return _decode_short(kind, body) if len(body) <= _SHORT_BYTES_MAX else _decode(kind, body)
+
+
+#: An announcement of one entry is as long as this, and comes by every link.
+_SHORT_BYTES_MAX = 48
+
+
+@lru_cache(maxsize=limits.MESSAGES_KNOWN_MAX)
+def _decode_short(kind: int, body: bytes) -> Message:
+    return _decode(kind, body)
+
+
+def _decode(kind: int, body: bytes) -> Message:
     if kind not in _DECODERS:
         raise Refused(Reason.LINK_MESSAGE_UNKNOWN, f"kind {kind}")
     count, decoder = _DECODERS[kind]
