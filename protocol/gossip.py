@@ -72,6 +72,7 @@ _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 #: count from 1.
 NOBODY = 0
 _is_dialled = attrgetter("is_dialled")
+_initiator_of = attrgetter("initiator")
 #: How often a node with enough links looks whether an address that people gave may be dialled.
 _FULL_PATIENCE_MS = 10_000
 
@@ -131,6 +132,7 @@ class Gossip:
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
         self._unasked: dict[bytes, None] = {}
         self._deferred: dict[bytes, int] = {}
+        self._progress = (0, 0, False)
         for entry in opened.outbox:
             crowd_least = opened.held.get(entry.id, 0)
             self.publishing.outbox.add(entry, now.mono_ms, crowd_least)
@@ -517,17 +519,13 @@ class Gossip:
             self._pump_all(now)
 
     def _tell_progress(self) -> None:
-        is_reconciling = any(link.initiator is not None for link in self.links.values())
-        self._core.emit(
-            Tell(
-                SyncProgress(
-                    self.board.id,
-                    self.fetcher.fetched,
-                    self.fetcher.wanted + len(self.fetcher.arriving),
-                    is_reconciling,
-                )
-            )
-        )
+        """Tell the application how far fetching is, where that has changed."""
+        is_reconciling = any(map(_initiator_of, self.links.values()))
+        wanted = self.fetcher.wanted + len(self.fetcher.arriving)
+        progress = (self.fetcher.fetched, wanted, is_reconciling)
+        if progress != self._progress:
+            self._progress = progress
+            self._core.emit(Tell(SyncProgress(self.board.id, *progress)))
 
     def _is_deferred(self, identifier: bytes, now: Now) -> bool:
         return bool(self._deferred) and self._deferred.get(identifier, 0) > now.mono_ms
