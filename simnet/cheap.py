@@ -146,6 +146,11 @@ def _exchange(secret: bytes, element: bytes) -> bytes | None:
     return product.to_bytes(PUBLIC_KEY_BYTES, "little") if product else None
 
 
+def _stream(_: bytes, plaintext: bytes) -> bytes:
+    return plaintext
+
+
 #: Secrets are applied in any order with the same result, and small elements give nothing, as on the
-#: curve; but everybody can divide.
-GROUP = Group(_public_key, _exchange)
+#: curve; but everybody can divide. What is in a cell can be read; a bit that is changed is noticed
+#: all the same, by the authenticators, which are the real ones.
+GROUP = Group(_public_key, _exchange, _stream)
