@@ -328,8 +328,9 @@ class Gossip:
         ]
         new = [i for bucket, i in timely if not self.index.contains(bucket * BUCKET_SECONDS, i)]
         self.fetcher.offer(link.number, new)
-        lacking = [i for _, i in timely if i in self._lacking]
-        self.fetcher.offer(link.number, lacking, is_for_payload=True)
+        if self._lacking:
+            lacking = [i for _, i in timely if i in self._lacking]
+            self.fetcher.offer(link.number, lacking, is_for_payload=True)
         self._pump(link, now)
 
     # --- Reconciling ------------------------------------------------------------------------------
@@ -382,6 +383,14 @@ class Gossip:
     def _pump(self, link: Link, now: Now) -> None:
         """Ask the peer for as much as may be under way, and go on reconciling when little is left
         to fetch of what it found, so that no list grows with the board."""
+        if (
+            self.fetcher.is_idle(link.number)
+            and link.held_step is None
+            and not self.fetcher.has_dropped
+        ):
+            # So it is with most links, each time that one has something to say.
+            self._core.timers.cancel((Due.REQUEST, link.number))
+            return
         while (request := self.fetcher.next_request(link.number, now.mono_ms)) is not None:
             link.send(Want(*request))
         overdue_ms = self.fetcher.next_deadline_ms(link.number)
