@@ -24,7 +24,7 @@ which no part can be changed without changing all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import NamedTuple
 
@@ -127,23 +127,31 @@ def _lioness_hash(key: bytes, right: bytes) -> bytes:
     return keyed_hash(b"p2pb cell body", key, right)
 
 
-def lioness_encrypt(keys: tuple[bytes, bytes, bytes, bytes], block: bytes) -> bytes:
+def lioness_encrypt(
+    keys: tuple[bytes, bytes, bytes, bytes],
+    block: bytes,
+    stream: Callable[[bytes, bytes], bytes] = chacha20,
+) -> bytes:
     """The wide-block cipher: ``block`` (more than 32 bytes) under four keys of 32 bytes."""
     left, right = block[:KEY_BYTES], block[KEY_BYTES:]
-    right = chacha20(xor(left, keys[0]), right)
+    right = stream(xor(left, keys[0]), right)
     left = xor(left, _lioness_hash(keys[1], right))
-    right = chacha20(xor(left, keys[2]), right)
+    right = stream(xor(left, keys[2]), right)
     left = xor(left, _lioness_hash(keys[3], right))
     return left + right
 
 
-def lioness_decrypt(keys: tuple[bytes, bytes, bytes, bytes], block: bytes) -> bytes:
+def lioness_decrypt(
+    keys: tuple[bytes, bytes, bytes, bytes],
+    block: bytes,
+    stream: Callable[[bytes, bytes], bytes] = chacha20,
+) -> bytes:
     """The inverse of :func:`lioness_encrypt`."""
     left, right = block[:KEY_BYTES], block[KEY_BYTES:]
     left = xor(left, _lioness_hash(keys[3], right))
-    right = chacha20(xor(left, keys[2]), right)
+    right = stream(xor(left, keys[2]), right)
     left = xor(left, _lioness_hash(keys[1], right))
-    right = chacha20(xor(left, keys[0]), right)
+    right = stream(xor(left, keys[0]), right)
     return left + right
 
 
@@ -168,18 +176,18 @@ def build_cell(
     element, keys = _key_schedule(path, random_bytes(KEY_BYTES), group)
     bodies = [body]
     for hop_keys in reversed(keys):
-        bodies.insert(0, lioness_encrypt(hop_keys.lioness, bodies[0]))
-    filler = _filler(keys)
+        bodies.insert(0, lioness_encrypt(hop_keys.lioness, bodies[0], group.stream))
+    streams = [_routing_stream(hop_keys, group) for hop_keys in keys]
+    filler = _filler(streams)
     # From the last relay to the first. The last one's block is followed by random bytes up to
     # where the filler begins, which the relays before it have written.
     inner = bytes([_LAST]) + random_bytes(ROUTING_BYTES - 1 - len(filler))
-    stream = _routing_stream(keys[-1])
-    routing = xor(inner, stream[: len(inner)]) + filler
+    routing = xor(inner, streams[-1][: len(inner)]) + filler
     mac = _mac(keys[-1], routing, bodies[len(path) - 1])
     for place in range(len(path) - 2, -1, -1):
         block = bytes([_FORWARD]) + path[place + 1].id + mac
         inner = block + routing[:-BLOCK_BYTES]
-        routing = xor(inner, _routing_stream(keys[place])[:ROUTING_BYTES])
+        routing = xor(inner, streams[place][:ROUTING_BYTES])
         mac = _mac(keys[place], routing, bodies[place])
     return seal_cell(board, element + mac + routing + bodies[0])
 
@@ -201,17 +209,16 @@ def _key_schedule(path: Sequence[Hop], secret: bytes, group: Group) -> tuple[byt
     return first, keys
 
 
-def _routing_stream(keys: _Keys) -> bytes:
-    return chacha20(keys.routing, bytes(ROUTING_BYTES + BLOCK_BYTES))
+def _routing_stream(keys: _Keys, group: Group) -> bytes:
+    return group.stream(keys.routing, bytes(ROUTING_BYTES + BLOCK_BYTES))
 
 
-def _filler(keys: Sequence[_Keys]) -> bytes:
+def _filler(streams: Sequence[bytes]) -> bytes:
     """What the last relay finds at the end of the routing: each relay before it has put a block of
     zeros there, under its stream and all that followed."""
     filler = b""
-    for hop_keys in keys[:-1]:
+    for stream in streams[:-1]:
         filler += bytes(BLOCK_BYTES)
-        stream = _routing_stream(hop_keys)
         filler = xor(filler, stream[-len(filler) :])
     return filler
 
@@ -248,8 +255,8 @@ def unwrap_cell(
     keys = _keys(shared, element, key)
     if not compare_digest(_mac(keys, routing, body), mac):
         return None
-    body = lioness_decrypt(keys.lioness, body)
-    inner = xor(routing + bytes(BLOCK_BYTES), _routing_stream(keys))
+    body = lioness_decrypt(keys.lioness, body, group.stream)
+    inner = xor(routing + bytes(BLOCK_BYTES), _routing_stream(keys, group))
     if inner[0] == _LAST:
         return Last(keys.replay, body)
     next_element = group.exchange(keys.blinding, element)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from struct import unpack
 from typing import TypeVar
 
 from protocol.crypto import RandomBytes
@@ -43,7 +44,10 @@ class Chance:
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """A uniform permutation (Fisher and Yates)."""
         deck = list(items)
-        for last in range(len(deck) - 1, 0, -1):
-            pick = self.below(last + 1)
+        lasts = range(len(deck) - 1, 0, -1)
+        # All the draws of :meth:`below` at once.
+        draws = unpack(f">{len(lasts)}Q", self.bytes(8 * len(lasts)))
+        for last, drawn in zip(lasts, draws, strict=True):
+            pick = drawn % (last + 1)
             deck[last], deck[pick] = deck[pick], deck[last]
         return deck

@@ -73,27 +73,29 @@ def exchange(secret: bytes, public_key: bytes) -> bytes | None:
         return None
 
 
-class Group(NamedTuple):
-    """A group in which secrets can be exchanged, as functions, so that simulations of many nodes
-    can do with a cheap one.
-
-    :ivar public_key: of a secret of 32 bytes.
-    :ivar exchange: a secret applied to a public key or to the result of another exchange (the order
-        does not matter); None for an element that nobody honest sends.
-    """
-
-    public_key: Callable[[bytes], bytes]
-    exchange: Callable[[bytes, bytes], bytes | None]
-
-
-CURVE25519 = Group(exchange_public_key, exchange)
-
-
 def chacha20(key: bytes, plaintext: bytes) -> bytes:
     """ChaCha20 (RFC 8439) under a key that is used once: nonce zero, counter from 1 on. It is the
     cipher inside of ChaCha20-Poly1305, whose authenticator is dropped."""
     sealed = sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, _NONCE_ZERO, key)
     return sealed[:-TAG_BYTES]
+
+
+class Group(NamedTuple):
+    """A group in which secrets can be exchanged, and the cipher that they are for, as functions, so
+    that simulations of many nodes can do with cheap ones.
+
+    :ivar public_key: of a secret of 32 bytes.
+    :ivar exchange: a secret applied to a public key or to the result of another exchange (the order
+        does not matter); None for an element that nobody honest sends.
+    :ivar stream: a stream cipher under a key that is used once, the same for both directions.
+    """
+
+    public_key: Callable[[bytes], bytes]
+    exchange: Callable[[bytes, bytes], bytes | None]
+    stream: Callable[[bytes, bytes], bytes] = chacha20
+
+
+CURVE25519 = Group(exchange_public_key, exchange)
 
 
 def xor(one: bytes, other: bytes) -> bytes:

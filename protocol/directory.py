@@ -9,8 +9,7 @@ when the table is full, what peers told goes first and what people gave never (S
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -43,26 +42,43 @@ class Source(IntEnum):
 
 @dataclass(slots=True)
 class _Record:
-    """:ivar node: the first of the addresses that are known to be one node's, to dial it once."""
+    """:ivar node: the first of the addresses that are known to be one node's, to dial it once.
+    :ivar order: records that came earlier have smaller ones.
+    """
 
     source: Source
     node: Address
+    subnet: bytes
+    order: int
     failures: int = 0
     due_ms: int = 0
 
 
 class Directory:
-    """The addresses of one board."""
+    """The addresses of one board.
+
+    A node hears of members all the time, each time from a few, so looking whether there is
+    anything new in it, and making room for it, must not cost a walk over all that is known.
+    """
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._records: dict[Address, _Record] = {}
+        self._added = 0
+        #: Of the records, those that people gave, and those that were not reached the last time.
+        self._given: dict[Address, None] = {}
+        self._failed: set[Address] = set()
         self._own: set[Address] = set()
         self._dialling: set[Address] = set()
         self._linked: dict[int, Address] = {}
+        #: Of those, what may be told to others.
+        self._tellable: dict[int, Address] = {}
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def __contains__(self, address: Address) -> bool:
+        return address in self._records
 
     def add(self, addresses: Sequence[Address], source: Source, now_ms: int) -> None:
         """One node may be at these addresses."""
@@ -73,11 +89,22 @@ class Directory:
             if known is None:
                 if not self._make_room(source):
                     return
-                self._records[address] = _Record(source, addresses[0], due_ms=now_ms)
+                self._added += 1
+                self._records[address] = _Record(
+                    source, addresses[0], subnet_of(address.host), self._added, due_ms=now_ms
+                )
             elif source > Source.TOLD:
                 # Seen with own eyes, now: no reason to wait any longer.
                 known.source = max(known.source, source)
                 known.failures, known.due_ms = 0, min(known.due_ms, now_ms)
+                self._failed.discard(address)
+            if source is Source.GIVEN:
+                self._given[address] = None
+
+    @property
+    def has_given(self) -> bool:
+        """Whether people gave an address."""
+        return bool(self._given)
 
     @property
     def dialling(self) -> int:
@@ -100,45 +127,83 @@ class Directory:
         :param given_extra: so many more links are wanted to what people gave.
         """
         room = limits.DIALS_AT_ONCE_MAX - len(self._dialling)
+        picked: list[Address] = []
+        if room <= 0:
+            return picked
         crowds = self._crowds(dialled)
         busy = self._busy_nodes()
-        picked: list[Address] = []
-        due = [a for a, record in self._records.items() if record.due_ms <= now_ms]
+        due = [
+            address
+            for address, record in self._dialable(links_wanted, crowds, busy, own)
+            if record.due_ms <= now_ms
+        ]
         shuffled = self._chance.shuffled(due)
-        shuffled.sort(key=lambda a: self._records[a].source is not Source.GIVEN)
+        if self._given:
+            shuffled.sort(key=lambda address: address not in self._given)
         for address in shuffled:
             record = self._records[address]
             is_given = record.source is Source.GIVEN
             if len(picked) >= min(room, links_wanted + given_extra * is_given):
                 break
-            if record.node in busy or not (is_given or _has_room(address, crowds, own)):
+            # What was picked a moment ago counts as well.
+            if record.node in busy or not (is_given or _has_room(record.subnet, crowds, own)):
                 continue
             busy.add(record.node)
-            crowds[subnet_of(address.host)] += 1
+            crowds[record.subnet] = crowds.get(record.subnet, 0) + 1
             picked.append(address)
         self._dialling.update(picked)
         return picked
 
     def next_due_ms(
-        self, dialled: Sequence[Address] = (), own: frozenset[bytes] = frozenset()
+        self,
+        dialled: Sequence[Address] = (),
+        own: frozenset[bytes] = frozenset(),
+        links_wanted: int = 1,
+        soon_ms: int = 0,
     ) -> int | None:
-        """When an address may be dialled again that nobody is linked with, and that is not in a
-        subnet with enough links."""
+        """When one of those that :meth:`next_dials` chooses from is due, or None.
+
+        :param soon_ms: the caller waits until then at least: that something is due by then will
+            do, whatever is due before it.
+        """
         busy = self._busy_nodes()
         crowds = self._crowds(dialled)
-        return min(
-            (
-                record.due_ms
-                for address, record in self._records.items()
-                if record.node not in busy
-                and (record.source is Source.GIVEN or _has_room(address, crowds, own))
-            ),
-            default=None,
-        )
+        next_ms = None
+        for _, record in self._dialable(links_wanted, crowds, busy, own):
+            if next_ms is None or record.due_ms < next_ms:
+                next_ms = record.due_ms
+                if next_ms <= soon_ms:
+                    break
+        return next_ms
 
-    def _crowds(self, dialled: Sequence[Address]) -> Counter[bytes]:
+    def _dialable(
+        self,
+        links_wanted: int,
+        crowds: dict[bytes, int],
+        busy: set[Address],
+        own: frozenset[bytes],
+    ) -> Iterator[tuple[Address, _Record]]:
+        """Whom to dial when they are due: nobody is linked with them, and they are not in a subnet
+        with enough links, or people gave them; only these where no links are wanted."""
+        if links_wanted > 0:
+            for address, record in self._records.items():
+                if record.node not in busy and (
+                    record.source is Source.GIVEN or _has_room(record.subnet, crowds, own)
+                ):
+                    yield address, record
+        else:
+            for address in self._given:
+                record = self._records[address]
+                if record.node not in busy:
+                    yield address, record
+
+    def _crowds(self, dialled: Sequence[Address]) -> dict[bytes, int]:
         """How many links and dials of ours lead into each subnet."""
-        return Counter(subnet_of(address.host) for address in (*dialled, *self._dialling))
+        crowds: dict[bytes, int] = {}
+        for address in (*dialled, *self._dialling):
+            subnet = subnet_of(address.host)
+            crowds[subnet] = crowds.get(subnet, 0) + 1
+        return crowds
 
     def on_failed(self, address: Address, now_ms: int) -> None:
         """The dial, or the link before it was open, came to nothing: wait twice as long."""
@@ -152,6 +217,7 @@ class Directory:
             most = limits.REDIAL_GIVEN_MS_MAX
         wait_ms = min(most, least << min(record.failures, 16))
         record.failures += 1
+        self._failed.add(address)
         # Somewhere in the upper half, so that nodes that failed together do not return together.
         record.due_ms = now_ms + self._chance.between((wait_ms // 2, wait_ms))
 
@@ -163,11 +229,14 @@ class Directory:
             # A peer that came in while we dial it does not end that dial: it would not be counted.
             self._dialling.discard(address)
         self._linked[link] = address
+        if is_worth_telling(address):
+            self._tellable[link] = address
 
     def on_closed(self, link: int, now_ms: int, is_full: bool = False) -> None:
         """The link is gone; its address may be dialled again after a short while, or, where the
         peer had no place for us, with growing patience."""
         address = self._linked.pop(link, None)
+        self._tellable.pop(link, None)
         if address is None:
             return
         if is_full:
@@ -175,6 +244,7 @@ class Directory:
         elif address in self._records:
             record = self._records[address]
             record.failures = 0
+            self._failed.discard(address)
             record.due_ms = now_ms + self._chance.between((1_000, 3_000))
 
     def on_same_node(self, address: Address | None, other: Address | None) -> None:
@@ -185,14 +255,16 @@ class Directory:
     def on_own(self, address: Address) -> None:
         """That was ourselves: never again."""
         self._dialling.discard(address)
-        self._records.pop(address, None)
+        self._forget(address)
         if len(self._own) < limits.ADDRESSES_PER_BOARD_MAX:
             self._own.add(address)
 
     def to_tell(self, but: Address | None) -> list[Address]:
         """Addresses of linked members for another member, at random; addresses that mean something
         only on this machine or this segment are left out."""
-        known = {a for a in self._linked.values() if a != but and is_worth_telling(a)}
+        known = set(self._tellable.values())
+        if but is not None:
+            known.discard(but)
         return self._chance.shuffled(sorted(known))[: limits.PEERS_ADDRESSES_MAX]
 
     def has_others(self) -> bool:
@@ -201,38 +273,64 @@ class Directory:
         return any(record.node not in busy for record in self._records.values())
 
     def _busy_nodes(self) -> set[Address]:
-        busy = [*self._dialling, *self._linked.values()]
-        return {*busy, *(self._records[a].node for a in busy if a in self._records)}
+        busy = self._busy()
+        for address in tuple(busy):
+            record = self._records.get(address)
+            if record is not None:
+                busy.add(record.node)
+        return busy
+
+    def _busy(self) -> set[Address]:
+        """Where we are linked, or about to be."""
+        return {*self._dialling, *self._linked.values()}
 
     def _make_room(self, source: Source) -> bool:
         if len(self._records) < limits.ADDRESSES_PER_BOARD_MAX:
             return True
-        busy = {*self._dialling, *self._linked.values()}
-        idle = [a for a in self._records if a not in busy]
-        worst = min(
-            idle,
-            key=lambda a: (self._records[a].source, -self._records[a].failures),
-            default=None,
-        )
+        worst = self._worst()
         if worst is None:
             return False
         spared = self._records[worst].source
         if spared > source or spared is Source.GIVEN:
             return False
-        del self._records[worst]
+        self._forget(worst)
         return True
 
+    def _worst(self) -> Address | None:
+        """The one to give up first: of those that are idle and least trusted the one that failed
+        most often; of those that are equal the one that is here longest. None where all are busy.
+        """
+        records, busy = self._records, self._busy()
 
-def _has_room(address: Address, crowds: Counter[bytes], own: frozenset[bytes]) -> bool:
-    """Whether one more link into its subnet is wanted: many in our own, few in any other, or a
+        def worth(address: Address) -> tuple[int, int, int]:
+            record = records[address]
+            return record.source, -record.failures, record.order
+
+        # Nearly always there is one that a peer told: no need to compare all.
+        failed = (a for a in self._failed if a not in busy and records[a].source is Source.TOLD)
+        worst = min(failed, key=worth, default=None)
+        if worst is None:
+            told = (a for a, r in records.items() if r.source is Source.TOLD and a not in busy)
+            worst = next(told, None)
+        if worst is None:
+            worst = min((a for a in records if a not in busy), key=worth, default=None)
+        return worst
+
+    def _forget(self, address: Address) -> None:
+        self._records.pop(address, None)
+        self._given.pop(address, None)
+        self._failed.discard(address)
+
+
+def _has_room(subnet: bytes, crowds: dict[bytes, int], own: frozenset[bytes]) -> bool:
+    """Whether one more link into a subnet is wanted: many in our own, few in any other, or a
     segment with many nodes would never look beyond its router, or see one other segment only."""
-    subnet = subnet_of(address.host)
     is_near = not own or subnet in own
     most = limits.LINKS_DIALLED_TARGET if is_near else limits.LINKS_ELSEWHERE_TARGET
-    return crowds[subnet] < most
+    return crowds.get(subnet, 0) < most
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 def subnet_of(host: str) -> bytes:
     """The part of an address that neighbours share: 24 bits of IPv4, 64 of IPv6; of what is no
     address, nothing."""
@@ -243,7 +341,7 @@ def subnet_of(host: str) -> bytes:
     return packed[:3] if len(packed) == 4 else packed[:8]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 def is_worth_telling(address: Address) -> bool:
     """Whether an address can mean something to another host, and one host only: not loopback,
     link-local, unspecified or multicast, and no name."""

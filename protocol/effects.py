@@ -155,7 +155,7 @@ class LinkDown:
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far fetching is.
+    """How far fetching is; told when that has changed.
 
     :ivar fetched: entries got since nothing was wanted.
     :ivar wanted: entries known to be missing still.

@@ -75,6 +75,11 @@ class Fetcher:
         self._asked -= len(ids)
         return self._pass_on(link, [*ids, *source.queue])
 
+    def is_idle(self, link: int) -> bool:
+        """Whether nothing is asked of this link, nor to be asked."""
+        source = self._sources[link]
+        return not (source.queue or source.requests)
+
     def queued(self, link: int) -> int:
         """Ids that this link has still to be asked for."""
         return len(self._sources[link].queue)

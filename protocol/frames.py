@@ -31,6 +31,7 @@ the fault, is lost with it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
 
@@ -52,6 +53,10 @@ _LARGEST: Final = FRAME_WIRE_BYTES[-1]
 _CIPHERTEXT_BYTES: Final = frozenset(size - LENGTH_BYTES for size in FRAME_WIRE_BYTES)
 #: A view, so that a slice of it costs the same whatever its size.
 _ZEROS: Final = memoryview(bytes(_LARGEST))
+#: By the size of a frame on the wire, its length field.
+_LENGTHS: Final = {
+    size: (size - LENGTH_BYTES).to_bytes(LENGTH_BYTES, "big") for size in FRAME_WIRE_BYTES
+}
 
 
 def _closings() -> Iterator[tuple[int, int, int]]:
@@ -67,6 +72,7 @@ def _closings() -> Iterator[tuple[int, int, int]]:
 #: How the rest of a piece of stream is sealed: (stream bytes that fit, frame size on the wire,
 #: number of frames), smallest first; the first that fits is taken.
 CLOSINGS: Final = tuple(_closings())
+_CAPACITIES: Final = tuple(capacity for capacity, _, _ in CLOSINGS)
 
 
 def sealed_sizes(stream_bytes: int) -> list[int]:
@@ -77,7 +83,7 @@ def sealed_sizes(stream_bytes: int) -> list[int]:
     full, rest = divmod(stream_bytes, _LARGEST - FRAME_OVERHEAD_BYTES)
     sizes = [_LARGEST] * full
     if rest or not full:
-        _, size, count = next(closing for closing in CLOSINGS if closing[0] >= rest)
+        _, size, count = CLOSINGS[bisect_left(_CAPACITIES, rest)]
         sizes += [size] * count
     return sizes
 
@@ -117,17 +123,20 @@ class FrameSealer:
 
         :raises Refused: ``LINK_AUTHENTICATION`` where the cipher's nonces have run out.
         """
+        sizes = sealed_sizes(len(stream))
+        if len(sizes) == 1:
+            return _LENGTHS[sizes[0]] + self._seal_frame(stream, sizes[0])
         view = memoryview(stream)
         start = 0
         wire = []
-        for size in sealed_sizes(len(view)):
+        for size in sizes:
             end = start + size - FRAME_OVERHEAD_BYTES
-            wire.append((size - LENGTH_BYTES).to_bytes(LENGTH_BYTES, "big"))
+            wire.append(_LENGTHS[size])
             wire.append(self._seal_frame(view[start:end], size))
             start = end
         return b"".join(wire)
 
-    def _seal_frame(self, used: memoryview, size: int) -> bytes:
+    def _seal_frame(self, used: bytes | memoryview, size: int) -> bytes:
         padding_bytes = size - FRAME_OVERHEAD_BYTES - len(used)
         ciphertext = self._cipher.encrypt(
             b"".join((len(used).to_bytes(USED_BYTES, "big"), used, _ZEROS[:padding_bytes]))
@@ -161,15 +170,18 @@ class FrameOpener:
         """
         if self._refusal is not None:
             raise Refused(*self._refusal)
-        self._wire += wire
         try:
+            if not self._wire and wire[:LENGTH_BYTES] == _LENGTHS.get(len(wire)):
+                # Nearly always what comes is one whole frame, and needs no buffer.
+                return self._open_frame(wire[LENGTH_BYTES:])
+            self._wire += wire
             return b"".join(self._open_whole_frames())
         except Refused as refused:
             self._refusal = (refused.reason, refused.detail)
             self._wire.clear()
             raise
 
-    def _open_whole_frames(self) -> list[memoryview]:
+    def _open_whole_frames(self) -> list[bytes]:
         streams = []
         start = 0
         while (end := self._frame_end(start)) <= len(self._wire):
@@ -193,7 +205,7 @@ class FrameOpener:
             raise Refused(Reason.LINK_FRAME_SIZE, "no frame has that size")
         return stream_start + ciphertext_bytes
 
-    def _open_frame(self, ciphertext: bytes) -> memoryview:
+    def _open_frame(self, ciphertext: bytes) -> bytes:
         plaintext = self._cipher.decrypt(ciphertext)
         self._rekey.count_frame()
         used_end = USED_BYTES + int.from_bytes(plaintext[:USED_BYTES], "big")
@@ -202,7 +214,7 @@ class FrameOpener:
             raise Refused(Reason.LINK_MESSAGE_MALFORMED, "a frame says it holds more than it can")
         if not plaintext.endswith(_ZEROS[:padding_bytes]):
             raise Refused(Reason.LINK_MESSAGE_MALFORMED, "a frame's padding is not zero")
-        return memoryview(plaintext)[USED_BYTES:used_end]
+        return plaintext[USED_BYTES:used_end]
 
 
 def encode_message(kind: int, body: bytes) -> bytes:
@@ -239,6 +251,8 @@ class MessageSplitter:
         """
         if self._refusal is not None:
             raise Refused(*self._refusal)
+        if not self._stream and self._is_one_message(stream):
+            return [(stream[MESSAGE_HEADER_BYTES - 1], stream[MESSAGE_HEADER_BYTES:])]
         self._stream += stream
         try:
             return self._take_whole_messages()
@@ -246,6 +260,14 @@ class MessageSplitter:
             self._refusal = (refused.reason, refused.detail)
             self._stream.clear()
             raise
+
+    def _is_one_message(self, stream: bytes) -> bool:
+        """Whether it is one message, whole and not too long: then it needs no buffer."""
+        body_bytes = len(stream) - MESSAGE_HEADER_BYTES
+        return (
+            0 <= body_bytes <= self._body_bytes_max
+            and int.from_bytes(stream[: MESSAGE_HEADER_BYTES - 1], "big") == body_bytes
+        )
 
     def _take_whole_messages(self) -> list[tuple[int, bytes]]:
         messages = []

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from protocol import limits
@@ -70,6 +71,8 @@ _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 #: Stands for the link by which an entry came where there is none: cells have brought it. Links
 #: count from 1.
 NOBODY = 0
+_is_dialled = attrgetter("is_dialled")
+_initiator_of = attrgetter("initiator")
 #: How often a node with enough links looks whether an address that people gave may be dialled.
 _FULL_PATIENCE_MS = 10_000
 
@@ -129,6 +132,7 @@ class Gossip:
         self._lacking: dict[bytes, None] = dict.fromkeys(opened.lacking[: limits.LACKING_MAX])
         self._unasked: dict[bytes, None] = {}
         self._deferred: dict[bytes, int] = {}
+        self._progress = (0, 0, False)
         for entry in opened.outbox:
             crowd_least = opened.held.get(entry.id, 0)
             self.publishing.outbox.add(entry, now.mono_ms, crowd_least)
@@ -244,22 +248,20 @@ class Gossip:
         """Dial until there are as many links as wanted, or nobody is left to try."""
         if self.is_leaving:
             return
-        dialled = [link.remote for link in self.links.values() if link.is_dialled]
-        own = frozenset(subnet_of(link.local.host) for link in self.links.values())
+        links = self.links.values()
         ordinary = limits.LINKS_DIALLED_TARGET + limits.LINKS_ELSEWHERE_TARGET
-        wanted = ordinary - len(dialled) - self.directory.dialling
-        if wanted <= -limits.LINKS_GIVEN_EXTRA:
-            return
-        dials = self.directory.next_dials(
-            wanted, now.mono_ms, dialled, own, limits.LINKS_GIVEN_EXTRA
-        )
-        for address in dials:
+        wanted = ordinary - sum(map(_is_dialled, links)) - self.directory.dialling
+        extra = limits.LINKS_GIVEN_EXTRA if self.directory.has_given else 0
+        if wanted + extra <= 0:
+            return  # until a link ends, or people give an address
+        dialled = [link.remote for link in links if link.is_dialled]
+        own = frozenset(map(subnet_of, {link.local.host for link in links}))
+        for address in self.directory.next_dials(wanted, now.mono_ms, dialled, own, extra):
             self._core.emit(Dial(self.board.id, address))
-        due_ms = self.directory.next_due_ms(dialled, own)
+        soon_ms = now.mono_ms + (100 if wanted > 0 else _FULL_PATIENCE_MS)
+        due_ms = self.directory.next_due_ms(dialled, own, wanted, soon_ms)
         if due_ms is not None:
-            patience_ms = 100 if wanted > 0 else _FULL_PATIENCE_MS
-            due_ms = max(due_ms, now.mono_ms + patience_ms)
-            self._core.timers.set((Due.DIAL, self.board.id), due_ms)
+            self._core.timers.set((Due.DIAL, self.board.id), max(due_ms, soon_ms))
 
     def refresh(self, now: Now) -> None:
         """Give up one dialled link for somebody else, where there is somebody else."""
@@ -310,8 +312,9 @@ class Gossip:
     def learn_each(self, addresses: Iterable[Address], now: Now) -> None:
         """Addresses that a peer told, each of another node. One that no honest peer would tell is
         left out: nobody shall make us knock at our own machine's doors."""
-        for address in filter(is_worth_telling, addresses):
-            self.directory.add([address], Source.TOLD, now.mono_ms)
+        for address in addresses:
+            if address not in self.directory and is_worth_telling(address):
+                self.directory.add([address], Source.TOLD, now.mono_ms)
         self.dial(now)
 
     def _on_announce(self, link: Link, announce: Announce, now: Now) -> None:
@@ -325,8 +328,9 @@ class Gossip:
         ]
         new = [i for bucket, i in timely if not self.index.contains(bucket * BUCKET_SECONDS, i)]
         self.fetcher.offer(link.number, new)
-        lacking = [i for _, i in timely if i in self._lacking]
-        self.fetcher.offer(link.number, lacking, is_for_payload=True)
+        if self._lacking:
+            lacking = [i for _, i in timely if i in self._lacking]
+            self.fetcher.offer(link.number, lacking, is_for_payload=True)
         self._pump(link, now)
 
     # --- Reconciling ------------------------------------------------------------------------------
@@ -379,6 +383,14 @@ class Gossip:
     def _pump(self, link: Link, now: Now) -> None:
         """Ask the peer for as much as may be under way, and go on reconciling when little is left
         to fetch of what it found, so that no list grows with the board."""
+        if (
+            self.fetcher.is_idle(link.number)
+            and link.held_step is None
+            and not self.fetcher.has_dropped
+        ):
+            # So it is with most links, each time that one has something to say.
+            self._core.timers.cancel((Due.REQUEST, link.number))
+            return
         while (request := self.fetcher.next_request(link.number, now.mono_ms)) is not None:
             link.send(Want(*request))
         overdue_ms = self.fetcher.next_deadline_ms(link.number)
@@ -516,17 +528,13 @@ class Gossip:
             self._pump_all(now)
 
     def _tell_progress(self) -> None:
-        is_reconciling = any(link.initiator is not None for link in self.links.values())
-        self._core.emit(
-            Tell(
-                SyncProgress(
-                    self.board.id,
-                    self.fetcher.fetched,
-                    self.fetcher.wanted + len(self.fetcher.arriving),
-                    is_reconciling,
-                )
-            )
-        )
+        """Tell the application how far fetching is, where that has changed."""
+        is_reconciling = any(map(_initiator_of, self.links.values()))
+        wanted = self.fetcher.wanted + len(self.fetcher.arriving)
+        progress = (self.fetcher.fetched, wanted, is_reconciling)
+        if progress != self._progress:
+            self._progress = progress
+            self._core.emit(Tell(SyncProgress(self.board.id, *progress)))
 
     def _is_deferred(self, identifier: bytes, now: Now) -> bool:
         return bool(self._deferred) and self._deferred.get(identifier, 0) > now.mono_ms

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from protocol import limits
@@ -93,6 +94,7 @@ def _destination_tag(board: Board, destination: Address) -> bytes:
     )
 
 
+@lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 def packed_host(host: str) -> bytes:
     """An IP address as bytes: no zone, and an IPv4 address that came through an IPv6 socket is
     IPv4, so that both ends of a connection name it alike.

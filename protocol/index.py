@@ -116,6 +116,8 @@ class EntryIndex:
     """The set of (timestamp, id) of one board, ordered by both; positions count from 0.
 
     :param block_keys_max: most keys in a block, 2..512; for tests.
+    :ivar derived: what others have computed from the whole set, by their own names for it; emptied
+        whenever the set changes.
 
     Methods that take a time and an id, a range ``begin..end`` (``end`` exclusive; None: to the end)
     or a position raise :class:`Misuse` on one that cannot be.
@@ -125,6 +127,7 @@ class EntryIndex:
         if not 2 <= block_keys_max <= BLOCK_KEYS_MAX:
             raise Misuse("a block has room for 2 to 512 keys")
         self._block_bytes_max = block_keys_max * KEY_BYTES
+        self.derived: dict[str, tuple[tuple[bytes | int, ...], bytes]] = {}
         self._length = 0
         self._blocks: list[bytes] = []
         self._firsts: list[bytes] = []
@@ -174,6 +177,7 @@ class EntryIndex:
     def _append(self, block: bytes, total: int) -> None:
         if self._blocks and self._blocks[-1][-KEY_BYTES:] >= block[:KEY_BYTES]:
             raise Misuse("keys must come in order")
+        self.derived.clear()
         self._blocks.append(block)
         self._firsts.append(block[:KEY_BYTES])
         self._sums.append(total)
@@ -233,6 +237,7 @@ class EntryIndex:
         return removed
 
     def _changed(self, at: int, difference: int) -> None:
+        self.derived.clear()
         self._firsts[at] = self._blocks[at][:KEY_BYTES]
         self._length += difference
         self._fresh = min(self._fresh, at)

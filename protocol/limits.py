@@ -51,6 +51,9 @@ FUTURE_BUCKETS_MAX = 2
 #: A batch of entries, the last of which may be as large as an entry gets.
 ENTRIES_BATCH_BYTES = 192 * 1024
 MESSAGE_BODY_BYTES_MAX = 384 * 1024
+#: Short messages that are understood without being decoded again. Guess: the announcements of some
+#: seconds of much talk, half a megabyte.
+MESSAGES_KNOWN_MAX = 1024
 ANNOUNCE_ITEMS_MAX = 1024
 WANT_IDS_MAX = 512
 PEERS_ADDRESSES_MAX = 16
@@ -95,6 +98,9 @@ SEND_BYTES_MAX = 8 * 1024 * 1024
 # --- Addresses ------------------------------------------------------------------------------------
 
 ADDRESSES_PER_BOARD_MAX = 256
+#: What was found out about so many hosts' addresses is remembered, whatever they are told for: some
+#: 3 MB of a process; a board of ten thousand simulated in one keeps all of them.
+ADDRESSES_JUDGED_MAX = 16_384
 DIALS_AT_ONCE_MAX = 4
 REDIAL_MS_RANGE = (1_000, 300_000)
 REDIAL_GIVEN_MS_MAX = 60_000

@@ -58,6 +58,8 @@ class Link:
     :param board: of a connection that we dialled; None where a stranger came in.
     :param on_queued: told whenever a message waits to be sealed.
     :param tap: told each message sent (True) and received (False); for simulations to measure by.
+    :ivar is_open: whether both sides have said hello.
+    :ivar is_proven: whether the peer is known to be a member.
     :ivar board: None until a listener's peer has proved membership.
     :ivar instance: the peer's instance, once it has said hello and proved it.
     :ivar listening: where others can reach the peer, if it listens.
@@ -81,7 +83,7 @@ class Link:
         self.local = local
         self.board = board
         self.is_dialled = board is not None
-        self.state = LinkState.DIALLED if self.is_dialled else LinkState.WAITING
+        self._enter(LinkState.DIALLED if self.is_dialled else LinkState.WAITING)
         self.instance: bytes | None = None
         self.listening: Address | None = None
         self.unsent_bytes = 0
@@ -107,15 +109,10 @@ class Link:
         self._opener: FrameOpener | None = None
         self._splitter = MessageSplitter(limits.MESSAGE_BODY_BYTES_MAX)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether both sides have said hello."""
-        return self.state is LinkState.OPEN
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the peer is known to be a member."""
-        return self.state in (LinkState.GREETING, LinkState.OPEN)
+    def _enter(self, state: LinkState) -> None:
+        self.state = state
+        self.is_open = state is LinkState.OPEN
+        self.is_proven = state in (LinkState.GREETING, LinkState.OPEN)
 
     def first_message(self, now: Now) -> bytes:
         """What a dialler sends as soon as the connection stands."""
@@ -132,23 +129,29 @@ class Link:
         :raises Refused: the link is to be hung up with the reason.
         """
         answer = b""
-        if self.state in (LinkState.SILENT, LinkState.CLOSED):
-            return b"", []
-        if self.state in (LinkState.WAITING, LinkState.DIALLED):
-            self._received += data
-            if len(self._received) < limits.HANDSHAKE_MESSAGE_BYTES:
-                return b"", []
-            message = bytes(self._received[: limits.HANDSHAKE_MESSAGE_BYTES])
-            data = bytes(self._received[limits.HANDSHAKE_MESSAGE_BYTES :])
-            self._received.clear()
-            if self.state is LinkState.DIALLED:
-                self._finish_dialling(message)
-            else:
-                answer = self._admit(message, now, doorkeeper, boards)
+        if not self.is_proven:
+            answer, data = self._receive_handshake(data, now, doorkeeper, boards)
         if self._opener is None or not data:
             return answer, []
         messages = self._splitter.feed(self._opener.feed(data))
         return answer, [self._decode(kind, body) for kind, body in messages]
+
+    def _receive_handshake(
+        self, data: bytes, now: Now, doorkeeper: Doorkeeper, boards: list[Board]
+    ) -> tuple[bytes, bytes]:
+        """The answer to the peer's message of the handshake, and what follows that."""
+        if self.state in (LinkState.SILENT, LinkState.CLOSED):
+            return b"", b""
+        self._received += data
+        if len(self._received) < limits.HANDSHAKE_MESSAGE_BYTES:
+            return b"", b""
+        message = bytes(self._received[: limits.HANDSHAKE_MESSAGE_BYTES])
+        rest = bytes(self._received[limits.HANDSHAKE_MESSAGE_BYTES :])
+        self._received.clear()
+        if self.state is LinkState.DIALLED:
+            self._finish_dialling(message)
+            return b"", rest
+        return self._admit(message, now, doorkeeper, boards), rest
 
     def _decode(self, kind: int, body: bytes) -> Message:
         message = decode_message(kind, body)
@@ -187,7 +190,7 @@ class Link:
         if self.state is not LinkState.GREETING:
             raise Refused(Reason.LINK_MESSAGE_UNEXPECTED, "a second hello")
         handshake.check_instance(hello, not self.is_dialled, self._handshake_hash)
-        self.state = LinkState.OPEN
+        self._enter(LinkState.OPEN)
         self.instance = hello.instance
         if self.is_dialled:
             self.listening = self.remote
@@ -196,7 +199,7 @@ class Link:
 
     def close(self) -> None:
         """Nothing comes or goes any more."""
-        self.state = LinkState.CLOSED
+        self._enter(LinkState.CLOSED)
         self._outgoing.clear()
 
     def _finish_dialling(self, message: bytes) -> None:
@@ -215,7 +218,7 @@ class Link:
             answer = self._handshake.write_message(handshake.second_payload())
         except Refused:
             self.board = None
-            self.state = LinkState.SILENT
+            self._enter(LinkState.SILENT)
             return b""
         self._begin_frames()
         return answer
@@ -227,4 +230,4 @@ class Link:
         send, receive = self._handshake.split()
         self._sealer, self._opener = FrameSealer(send), FrameOpener(receive)
         self._handshake = None
-        self.state = LinkState.GREETING
+        self._enter(LinkState.GREETING)

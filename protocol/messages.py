@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from protocol import limits
@@ -178,9 +179,13 @@ def kind_of(message: Message) -> MessageKind:
     return _KIND_OF[type(message)]
 
 
+#: The body of a message without fields.
+_NOTHING = encode([])
+
+
 def encode_body(message: Message) -> bytes:
     """The body of a message; :func:`protocol.frames.encode_message` puts it into the stream."""
-    return encode(list(message))
+    return encode(list(message)) if message else _NOTHING
 
 
 def _check(is_right: bool, what: str) -> None:
@@ -251,6 +256,7 @@ def _decode_entries(fields: list[Any]) -> Entries:
     return Entries(request, last, [decode_wire_entry(entry) for entry in entries])
 
 
+@lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 def _is_host(host: str) -> bool:
     """Whether ``host`` is an IP address without a zone: a name would let a peer make us ask the
     name service whatever it likes, and a zone means something on its own machine only."""
@@ -313,10 +319,23 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Message]]] = {
 
 
 def decode_message(kind: int, body: bytes) -> Message:
-    """The message, every field checked.
+    """The message, every field checked; nobody may change it, since others may get it, too.
 
     :raises Refused: LINK_MESSAGE_UNKNOWN, LINK_MESSAGE_MALFORMED.
     """
+    return _decode_short(kind, body) if len(body) <= _SHORT_BYTES_MAX else _decode(kind, body)
+
+
+#: An announcement of one entry is as long as this, and comes by every link.
+_SHORT_BYTES_MAX = 48
+
+
+@lru_cache(maxsize=limits.MESSAGES_KNOWN_MAX)
+def _decode_short(kind: int, body: bytes) -> Message:
+    return _decode(kind, body)
+
+
+def _decode(kind: int, body: bytes) -> Message:
     if kind not in _DECODERS:
         raise Refused(Reason.LINK_MESSAGE_UNKNOWN, f"kind {kind}")
     count, decoder = _DECODERS[kind]

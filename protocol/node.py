@@ -98,8 +98,10 @@ class Node:
         :raises Misuse: where the driver breaks the rules of :mod:`protocol.inputs`.
         """
         self._handlers[type(happened)](happened, now)
-        self._run_due(now)
-        self._flush(now)
+        while (key := self.timers.take_due(now.mono_ms)) is not None:
+            self._on_due(key, now)
+        if self._unflushed:
+            self._flush(now)
         effects, self._effects = self._effects, []
         return effects
 
@@ -252,11 +254,12 @@ class Node:
             return  # hung up a moment ago; these bytes were on their way
         link.heard_ms = now.mono_ms
         was_proven = link.is_proven
-        boards = [gossip.board for gossip in self.boards.values()]
+        boards = [] if was_proven else [gossip.board for gossip in self.boards.values()]
         try:
             answer, messages = link.receive(received.data, now, self._doorkeeper, boards)
-            self._send(link, answer)
-            if link.is_proven and not was_proven:
+            if answer:
+                self._send(link, answer)
+            if not was_proven and link.is_proven:
                 self._gossip_of(link).greet(link)
             for message in messages:
                 if link.state is LinkState.CLOSED:
@@ -289,7 +292,7 @@ class Node:
         link = self.links.get(sent.link)
         if link is not None:
             link.unsent_bytes -= sent.count
-            if link.is_open:
+            if link.asked_for and link.is_open:
                 self._gossip_of(link).serve(link)
 
     def _handle_link_closed(self, closed: inputs.LinkClosed, now: Now) -> None:
@@ -371,13 +374,12 @@ class Node:
     def _handle_tick(self, tick: inputs.Tick, now: Now) -> None:
         """All there is to do is what is due, which every call does."""
 
-    def _run_due(self, now: Now) -> None:
-        while (key := self.timers.take_due(now.mono_ms)) is not None:
-            due, subject = key
-            if isinstance(subject, bytes):
-                self._on_board_due(due, self.boards[subject], now)
-            else:
-                self._on_link_due(due, self.links[subject], now)
+    def _on_due(self, key: TimerKey, now: Now) -> None:
+        due, subject = key
+        if isinstance(subject, bytes):
+            self._on_board_due(due, self.boards[subject], now)
+        else:
+            self._on_link_due(due, self.links[subject], now)
 
     def _on_board_due(self, due: Due, gossip: Gossip, now: Now) -> None:
         match due:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Protocol
 
 from protocol.chance import Chance
@@ -13,8 +13,9 @@ from protocol.timers import Timers
 from protocol.work import Work
 
 
-class Due(Enum):
-    """What a deadline is for; the second part of its key is a board or a link."""
+class Due(IntEnum):
+    """What a deadline is for; the second part of its key is a board or a link. (Integers, since
+    these keys are hashed all the time, and a plain Enum has a hash of its own in Python.)"""
 
     HANDSHAKE = auto()
     IDLE = auto()

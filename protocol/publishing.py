@@ -8,6 +8,7 @@ joined, and connected to links, deadlines and the driver.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import ClassVar
 
@@ -38,6 +39,8 @@ from protocol.relays import (
 #: How often a node looks whether it needs a new record; at random, so that the last minutes of an
 #: epoch see them one by one.
 _CHECK_MS_RANGE = (30_000, 90_000)
+#: What an address is, is asked for each record and each link.
+_remembered = lru_cache(maxsize=limits.ADDRESSES_JUDGED_MAX)
 
 
 class Publishing:
@@ -249,6 +252,7 @@ class Publishing:
         self._ports.timers.set((due, self._board.id), at_ms)
 
 
+@_remembered
 def _plain(host: str) -> str:
     """An address without its zone, IPv4 as such."""
     return str(ip_address(packed_host(host)))
@@ -258,8 +262,21 @@ def _is_at(record: Record, address: Address) -> bool:
     return record.address == Address(_plain(address.host), address.port)
 
 
+@_remembered
 def _is_loopback(host: str) -> bool:
     return ip_address(packed_host(host)).is_loopback
+
+
+@_remembered
+def _is_of_a_segment(host: str) -> bool:
+    address = ip_address(host)
+    return address.version == 6 and address.is_link_local
+
+
+@_remembered
+def _is_nobodys(host: str) -> bool:
+    address = ip_address(host)
+    return address.is_unspecified or address.is_multicast
 
 
 def _is_worth(record: Record, link: Link, end: Address) -> bool:
@@ -269,9 +286,9 @@ def _is_worth(record: Record, link: Link, end: Address) -> bool:
 
     :param end: the end of the link at which who tells it is.
     """
-    host = ip_address(record.address.host)
-    if host.is_loopback:
+    host = record.address.host
+    if _is_loopback(host):
         return _is_loopback(link.remote.host)
-    if host.version == 6 and host.is_link_local:
-        return record.address.host == _plain(end.host)
-    return not (host.is_unspecified or host.is_multicast)
+    if _is_of_a_segment(host):
+        return host == _plain(end.host)
+    return not _is_nobodys(host)

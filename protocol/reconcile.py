@@ -21,13 +21,15 @@ says so. It is an ordinary v1 message.
 
 Cost of one message: linear in its bytes and in those of the reply, times the logarithm of the
 index; for the initiator, also in the entries of its own that it compares with lists, each once.
+Nodes that have the same entries ask each other the same, on each link, until an entry comes: so
+the last question of each kind and its answer are kept with the index until it changes.
 A hostile responder can always answer with more differences: whoever drives an
 :class:`Initiator` bounds the rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from protocol.errors import Misuse, Reason, Refused
@@ -59,6 +61,9 @@ FRAME_BYTES_LEAST = 4096
 _SKIP = 0
 _FINGERPRINT = 1
 _ID_LIST = 2
+#: Questions and answers are kept if they are no longer than this: all those of peers that differ in
+#: nothing are.
+_KEPT_BYTES_MAX = 2048
 #: 64 bits in base 128.
 _VARINT_DIGITS_MAX = 10
 
@@ -328,6 +333,19 @@ class _InitiatorAnswer(_Answer):
 # --- The two roles --------------------------------------------------------------------------------
 
 
+def _once(
+    index: EntryIndex, kind: str, question: tuple[bytes | int, ...], answer: Callable[[], bytes]
+) -> bytes:
+    """The answer to a question about the index; the last one's of each kind is remembered."""
+    known = index.derived.get(kind)
+    if known is not None and known[0] == question:
+        return known[1]
+    answered = answer()
+    if len(answered) <= _KEPT_BYTES_MAX:
+        index.derived[kind] = question, answered
+    return answered
+
+
 def respond(index: EntryIndex, message: bytes, frame_bytes_max: int = 0) -> bytes:
     """The responder's whole part: the answer to one message, from the index alone.
 
@@ -340,7 +358,14 @@ def respond(index: EntryIndex, message: bytes, frame_bytes_max: int = 0) -> byte
     _check_frame_bytes_max(frame_bytes_max)
     if _check_version(message) != VERSION:
         return bytes([VERSION])
-    return _ResponderAnswer(index, frame_bytes_max).answer(message)
+    if len(message) > _KEPT_BYTES_MAX:
+        return _ResponderAnswer(index, frame_bytes_max).answer(message)
+    return _once(
+        index,
+        "respond",
+        (message, frame_bytes_max),
+        lambda: _ResponderAnswer(index, frame_bytes_max).answer(message),
+    )
 
 
 class Initiator:
@@ -375,6 +400,9 @@ class Initiator:
 
     def start(self) -> bytes:
         """The first message. It has at most 16 ranges, and so no limit."""
+        return _once(self._index, "start", (self._since.timestamp,), self._first)
+
+    def _first(self) -> bytes:
         writer = _Writer(self._index)
         skip = writer.range(self._since, _SKIP) if self._since.timestamp else b""
         begin = self._index.find_lower_bound(*self._since)
@@ -389,6 +417,8 @@ class Initiator:
         """
         if _check_version(message) != VERSION:
             raise Refused(Reason.RECONCILE_VERSION, "the peer does not speak version 1")
+        if len(message) == 1:
+            return Step(None, [], [])  # nothing differs
         self._have, self._need = [], []
         begin = self._index.find_lower_bound(*self._since)
         reply = _InitiatorAnswer(self._index, self, begin).answer(message)

@@ -17,17 +17,17 @@ class Timers(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self._deadlines: dict[K, tuple[int, int]] = {}
+        self._deadlines: dict[K, tuple[int, int, K]] = {}
         self._heap: list[tuple[int, int, K]] = []
         self._sequence = 0
 
     def set(self, key: K, at_ms: int) -> None:
         """``key`` is due at ``at_ms``, whatever it was before."""
         self._sequence += 1
-        self._deadlines[key] = (at_ms, self._sequence)
-        heapq.heappush(self._heap, (at_ms, self._sequence, key))
+        self._deadlines[key] = item = (at_ms, self._sequence, key)
+        heapq.heappush(self._heap, item)
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._deadlines):
-            self._heap = [(at, order, k) for k, (at, order) in self._deadlines.items()]
+            self._heap = list(self._deadlines.values())
             heapq.heapify(self._heap)
 
     def set_earlier(self, key: K, at_ms: int) -> None:
@@ -41,24 +41,24 @@ class Timers(Generic[K]):
 
     def next_ms(self) -> int | None:
         """When the next one is due."""
-        self._drop_outdated()
-        return self._heap[0][0] if self._heap else None
+        heap, deadlines = self._heap, self._deadlines
+        while heap:
+            item = heap[0]
+            if deadlines.get(item[2]) is item:
+                return item[0]
+            heapq.heappop(heap)
+        return None
 
     def take_due(self, now_ms: int) -> K | None:
         """One key that is due, which has no deadline afterwards; None where none is."""
-        self._drop_outdated()
-        if not self._heap or self._heap[0][0] > now_ms:
-            return None
-        key = heapq.heappop(self._heap)[2]
-        del self._deadlines[key]
-        return key
+        heap, deadlines = self._heap, self._deadlines
+        while heap and heap[0][0] <= now_ms:
+            item = heapq.heappop(heap)
+            key = item[2]
+            if deadlines.get(key) is item:
+                del deadlines[key]
+                return key
+        return None
 
     def __len__(self) -> int:
         return len(self._deadlines)
-
-    def _drop_outdated(self) -> None:
-        while self._heap:
-            at_ms, order, key = self._heap[0]
-            if self._deadlines.get(key) == (at_ms, order):
-                return
-            heapq.heappop(self._heap)

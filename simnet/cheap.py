@@ -11,6 +11,7 @@ and remembered. What a host's *virtual* processor is charged stays the same.
 from __future__ import annotations
 
 from hashlib import blake2b
+from struct import Struct
 from zlib import crc32
 
 from protocol.board import Board
@@ -18,6 +19,8 @@ from protocol.crypto import KEY_BYTES, PUBLIC_KEY_BYTES, TAG_BYTES, Group, Rando
 from protocol.entry import Entry, check_signature
 from protocol.errors import Misuse, Reason, Refused
 from protocol.noise import CipherState
+
+_TAG = Struct(">QQ")
 
 
 class CheapCipher(CipherState):
@@ -45,8 +48,8 @@ class CheapCipher(CipherState):
 
     def _tag(self, plaintext: bytes, associated: bytes) -> bytes:
         self._count += 1
-        check = crc32(plaintext, crc32(associated, self._epoch))
-        return check.to_bytes(8, "big") + self._count.to_bytes(8, "big")
+        epoch = crc32(associated, self._epoch) if associated else self._epoch
+        return _TAG.pack(crc32(plaintext, epoch), self._count)
 
 
 class CheapHandshake:
@@ -143,6 +146,11 @@ def _exchange(secret: bytes, element: bytes) -> bytes | None:
     return product.to_bytes(PUBLIC_KEY_BYTES, "little") if product else None
 
 
+def _stream(_: bytes, plaintext: bytes) -> bytes:
+    return plaintext
+
+
 #: Secrets are applied in any order with the same result, and small elements give nothing, as on the
-#: curve; but everybody can divide.
-GROUP = Group(_public_key, _exchange)
+#: curve; but everybody can divide. What is in a cell can be read; a bit that is changed is noticed
+#: all the same, by the authenticators, which are the real ones.
+GROUP = Group(_public_key, _exchange, _stream)

@@ -74,7 +74,8 @@ class Processor:
 
     def occupy(self, from_us: int, cost_us: int) -> int:
         """When work is done that can begin at ``from_us``; virtual microseconds."""
-        done_us = max(from_us, self._free_us[0]) + cost_us
+        free_us = self._free_us[0]
+        done_us = (from_us if from_us > free_us else free_us) + cost_us
         heapreplace(self._free_us, done_us)
         return done_us
 
@@ -324,11 +325,11 @@ class Host:
 
     def now(self) -> Now:
         """Its two clocks."""
-        elapsed_us = self.world.now_us - self._slept_us
+        now_us = self.world.now_us
         wall_s = self.world.wall_s
         if self.skew_s or self.drift:
-            wall_s = int(wall_s + self.skew_s + self.drift * self.world.now_us / 1_000_000)
-        return Now(elapsed_us // 1000, wall_s)
+            wall_s = int(wall_s + self.skew_s + self.drift * now_us / 1_000_000)
+        return Now((now_us - self._slept_us) // 1000, wall_s)
 
     def address_on(self, segment: int) -> Address:
         """Where it listens on a segment, and what others there see that it sends from; beyond a
@@ -359,7 +360,7 @@ class Host:
 
     def received(self, connection: Connection, piece: bytes) -> None:
         """Bytes arrived."""
-        if self.is_running and connection.number in self._connections:
+        if self.is_on and not self.is_asleep and connection.number in self._connections:
             # The core has it now; what it answers leaves when the processor has come to it.
             self.compute(self.costs.receive_us)
             self.feed(inputs.BytesReceived(connection.number, piece))
@@ -372,7 +373,7 @@ class Host:
 
     def sent(self, connection: Connection, count: int) -> None:
         """Bytes of ours arrived."""
-        if self.is_running and connection.number in self._connections:
+        if self.is_on and not self.is_asleep and connection.number in self._connections:
             self.feed(inputs.BytesSent(connection.number, count))
 
     def closed(self, connection: Connection) -> None:
@@ -391,9 +392,10 @@ class Host:
 
     def feed(self, happened: inputs.Input) -> None:
         """Tell the core, and carry out what it answers."""
-        for effect in self.node.handle(happened, self.now()):
+        node = self.node
+        for effect in node.handle(happened, self.now()):
             self._carry_out(effect)
-        deadline_ms = self.node.next_deadline()
+        deadline_ms = node.next_deadline()
         if deadline_ms is not None:
             at_us = deadline_ms * 1000 + self._slept_us
             if self._ticking_us is None or at_us < self._ticking_us:
@@ -401,14 +403,12 @@ class Host:
 
     def _tick_at(self, at_us: int) -> None:
         self._ticking_us = at_us
-        boot = self.boot
+        self.world.after(at_us - self.world.now_us, self._tick, self.boot, at_us)
 
-        def tick() -> None:
-            if self.boot == boot and self.is_running and self._ticking_us == at_us:
-                self._ticking_us = None
-                self.feed(inputs.Tick())
-
-        self.world.after(at_us - self.world.now_us, tick)
+    def _tick(self, boot: int, at_us: int) -> None:
+        if self.boot == boot and self.is_running and self._ticking_us == at_us:
+            self._ticking_us = None
+            self.feed(inputs.Tick())
 
     def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
@@ -519,23 +519,22 @@ class Host:
 
     def compute(self, cost_us: float) -> int:
         """Let the processor work for something; when it is done with that."""
-        from_us = max(self.computed_us, self.world.now_us)
+        now_us, computed_us = self.world.now_us, self.computed_us
+        from_us = now_us if now_us > computed_us else computed_us
         self.computed_us = self.processor.occupy(from_us, int(cost_us * self.costs.slowness))
         return self.computed_us
 
     def _at(self, at_us: int, act: Callable[[], None]) -> None:
-        boot = self.boot
+        self.world.after(at_us - self.world.now_us, self._do, self.boot, act)
 
-        def guarded() -> None:
-            if self.boot != boot or not self.is_on:
-                return
-            if self.is_asleep:
-                # Held up until the lid is open again.
-                self.world.after(1_000_000, guarded)
-            else:
-                act()
-
-        self.world.after(at_us - self.world.now_us, guarded)
+    def _do(self, boot: int, act: Callable[[], None]) -> None:
+        if self.boot != boot or not self.is_on:
+            return
+        if self.is_asleep:
+            # Held up until the lid is open again.
+            self.world.after(1_000_000, self._do, boot, act)
+        else:
+            act()
 
 
 def _find_nonce(work: Work, start: int) -> bytes:

@@ -183,6 +183,8 @@ class Network:
 
     def _passes(self, source: Host, destination: Host) -> bool:
         groups = self._groups
+        if not groups and not self._blocked:
+            return True
         if groups and groups.get(source.number, 0) != groups.get(destination.number, 0):
             return False
         return (source.number, destination.number) not in self._blocked
@@ -215,7 +217,7 @@ class Network:
         if callee is None or ways is None or self._random.random() < self._world.faults.dial:
             is_refused = callee is None and self._random.random() < 0.5
             wait_us = 2_000 if is_refused else DIAL_SILENCE_US
-            self._world.after(wait_us, lambda: caller.dial_failed(board_id, address, boot))
+            self._world.after(wait_us, caller.dial_failed, board_id, address, boot)
             return
         callee_boot = callee.boot
 
@@ -268,23 +270,25 @@ class Network:
             # A stream keeps its order: nothing overtakes what was sent before.
             arrives_us = max(arrives_us, connection.arrives_us[side])
             connection.arrives_us[side] = arrives_us
-            deliver = partial(self._deliver, connection, side, piece)
+            in_us = arrives_us - world.now_us
             if way.down.bandwidth_mbit:
-                deliver = partial(self._come_in, receiver, way.down, len(piece), deliver)
-            world.after(arrives_us - world.now_us, deliver)
+                deliver = partial(self._deliver, connection, side, piece)
+                world.after(in_us, self._come_in, receiver, way.down, len(piece), deliver)
+            else:
+                world.after(in_us, self._deliver, connection, side, piece)
             if world.faults.repeat and self._random.random() < world.faults.repeat:
-                world.after(
-                    arrives_us - world.now_us,
-                    lambda piece=piece: self._repeat(connection, side, piece),  # type: ignore[misc]
-                )
+                world.after(arrives_us - world.now_us, self._repeat, connection, side, piece)
 
     def _leaves_us(self, sender: Host, way: LinkClass, size: int) -> int:
         """When the last byte is on the wire: after what the host has queued before it."""
-        begins_us = max(self._world.now_us, sender.computed_us)
+        now_us, computed_us = self._world.now_us, sender.computed_us
+        begins_us = now_us if now_us > computed_us else computed_us
         if not way.bandwidth_mbit:
             return begins_us
-        begins_us = max(begins_us, self._uplink_free_us.get(sender.number, 0))
-        left_us = begins_us + int(size * 8 / way.bandwidth_mbit)
+        free_us = self._uplink_free_us.get(sender.number, 0)
+        left_us = (begins_us if begins_us > free_us else free_us) + int(
+            size * 8 / way.bandwidth_mbit
+        )
         self._uplink_free_us[sender.number] = left_us
         return left_us
 
@@ -302,16 +306,15 @@ class Network:
         sender, receiver = connection.ends[side], connection.ends[1 - side]
         if not self._passes(sender, receiver):
             return  # held up by the cut; the break that is coming ends the connection
+        size = len(piece)
         self.pieces += 1
-        self.received_bytes[receiver.number] = self.received_bytes.get(receiver.number, 0) + len(
-            piece
-        )
+        self.received_bytes[receiver.number] = self.received_bytes.get(receiver.number, 0) + size
         if receiver.number in self._unread:
             self._leave_unread(connection, side, piece)
             return
-        self._world.note("bytes", connection.number, side, len(piece))
+        self._world.note("bytes", connection.number, side, size)
         receiver.received(connection, piece)
-        sender.sent(connection, len(piece))
+        sender.sent(connection, size)
 
     def _repeat(self, connection: Connection, side: int, piece: bytes) -> None:
         """A broken middlebox: the receiver gets a piece once more, which nobody sent."""
@@ -493,7 +496,7 @@ class Network:
             if self._random.random() < faults.advert_loss:
                 copies = 0
         for _ in range(copies):
-            self._world.after(self._delay_us(way), lambda: host.saw(advertised))
+            self._world.after(self._delay_us(way), host.saw, advertised)
 
     # --- Chance -----------------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class _Trouble:
     def _note(self, what: str, *hosts: Host) -> None:
         numbers = [host.number for host in hosts]
         self.happened.append({"at_s": self._world.now_us / 1e6, "what": what, "hosts": numbers})
-        self._world.note("trouble", what, numbers)
+        self._world.note(f"trouble {what}", *numbers)
 
     def _later(self, random: Random, end: Callable[[], None]) -> None:
         """When it has lasted for its time, or at the end of all trouble."""

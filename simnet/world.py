@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import blake2b
 from random import Random
+from struct import Struct
+from typing import Any
 
 from protocol import handshake
 from protocol.board import Board, Descriptor
@@ -30,6 +33,16 @@ from simnet.topology import Topology, lan
 EPOCH_S = 1_790_000_400
 #: Places of a world that was given no topology: one LAN, larger than any test needs.
 _PLACES = 1_000
+#: Notes are hashed so many bytes at a time.
+_NOTED_BYTES_MAX = 64 * 1024
+
+
+@cache
+def _note_of(what: str, count: int) -> tuple[Callable[..., bytes], bytes]:
+    """How a note is packed (microseconds, how many numbers, the name with its length, the numbers),
+    and the name."""
+    name = what.encode()
+    return Struct(f"<qI{len(name) + 1}p{count}q").pack, name
 
 
 class World:
@@ -67,9 +80,10 @@ class World:
         self.hosts: list[Host] = []
         self.network = Network(self)
         self._segments: dict[int, list[Host]] = {}
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self._trace = blake2b(digest_size=16)
+        self._noted = bytearray()
 
     def random(self, purpose: str) -> Random:
         """A generator of its own for each purpose."""
@@ -99,26 +113,33 @@ class World:
     @property
     def trace_hash(self) -> str:
         """The hash of all that has happened."""
+        self._trace.update(self._noted)
+        self._noted.clear()
         return self._trace.hexdigest()
 
-    def note(self, *what: object) -> None:
-        """Add something that happened to the trace."""
-        self._trace.update(repr((self.now_us, *what)).encode())
+    def note(self, what: str, *numbers: int) -> None:
+        """Add something that happened to the trace: its name, and whom or what it is about."""
+        count = len(numbers)
+        pack, name = _note_of(what, count)
+        self._noted += pack(self.now_us, count, name, *numbers)
+        if len(self._noted) > _NOTED_BYTES_MAX:
+            self._trace.update(self._noted)
+            self._noted.clear()
 
-    def after(self, delay_us: int, act: Callable[[], None]) -> None:
+    def after(self, delay_us: int, act: Callable[..., None], *arguments: Any) -> None:
         """Do something later; what is due at the same time happens in the order of asking."""
         self._sequence += 1
         at_us = self.now_us + delay_us if delay_us > 0 else self.now_us
-        heapq.heappush(self._heap, (at_us, self._sequence, act))
+        heapq.heappush(self._heap, (at_us, self._sequence, act, arguments))
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         end_us = self.now_us + int(seconds * 1_000_000)
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= end_us:
-            self.now_us, _, act = pop(heap)
+            self.now_us, _, act, arguments = pop(heap)
             self.events += 1
-            act()
+            act(*arguments)
         self.now_us = end_us
 
     def run_until(self, is_done: Callable[[], bool], seconds_max: float) -> bool:

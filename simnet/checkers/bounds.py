@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sized
+from operator import attrgetter
+from typing import TypeVar
 
 from protocol import limits
 from protocol.gossip import Gossip
 from protocol.link import Link
 from protocol.node import Node
 
+T = TypeVar("T")
+
 #: Entries on their way to the disk: what was asked for comes still, when peers have handed over as
 #: many; and each link may always be asked for a few.
 ARRIVING_MAX = 2 * limits.ARRIVING_MAX + limits.LINKS_PER_BOARD_MAX * limits.REQUEST_IDS_LEAST
 Length = tuple[str, int, int]
+
+_is_dialled = attrgetter("is_dialled")
+_queue = attrgetter("queue")
+_requests = attrgetter("requests")
+
 #: Of a board's machine: what, how long it is, how long it may be.
 _TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
     ("links", lambda g: len(g.links), limits.LINKS_PER_BOARD_MAX),
     (
         "links dialled",
-        lambda g: sum(link.is_dialled for link in g.links.values()) + g.directory.dialling,
+        lambda g: sum(map(_is_dialled, g.links.values())) + g.directory.dialling,
         limits.LINKS_DIALLED_MAX,
     ),
     ("wanted", lambda g: g.fetcher.wanted, limits.WANTED_MAX),
@@ -38,32 +47,48 @@ _TABLES: tuple[tuple[str, Callable[[Gossip], int], int], ...] = (
     ("linked addresses", lambda g: len(g.directory._linked), limits.LINKS_PER_BOARD_MAX),
     (
         "holders",
-        lambda g: max((len(holders) for holders in g.fetcher._holders.values()), default=0),
+        lambda g: max(map(len, g.fetcher._holders.values()), default=0),
         limits.LINKS_PER_BOARD_MAX,
     ),
 )
 #: Of a link; where an answer under way goes back into its queue, that is one more.
-_LINK_TABLES: tuple[tuple[str, Callable[[Link], int], int], ...] = (
-    ("unsent bytes", lambda link: link.unsent_bytes, limits.SEND_BYTES_MAX),
-    ("announcing", lambda link: len(link.announcing), limits.ANNOUNCE_QUEUE_MAX + 1),
-    ("asked for", lambda link: len(link.asked_for), limits.REQUESTS_PER_LINK_MAX + 2),
-    ("have", lambda link: len(link.have), 2 * limits.ANNOUNCE_ITEMS_MAX),
-    ("held step", lambda link: len(link.held_step or b""), limits.RECONCILE_MESSAGE_BYTES_MAX),
-    ("messages unsealed", lambda link: len(link._outgoing), 0),
+_LINK_TABLES: tuple[tuple[str, Callable[[Link], Sized], int], ...] = (
+    ("announcing", attrgetter("announcing"), limits.ANNOUNCE_QUEUE_MAX + 1),
+    ("asked for", attrgetter("asked_for"), limits.REQUESTS_PER_LINK_MAX + 2),
+    ("have", attrgetter("have"), 2 * limits.ANNOUNCE_ITEMS_MAX),
+    ("held step", lambda link: link.held_step or b"", limits.RECONCILE_MESSAGE_BYTES_MAX),
+    ("messages unsealed", attrgetter("_outgoing"), 0),
 )
 
 
 def lengths(gossip: Gossip) -> Iterable[Length]:
-    """Each queue and table of a board's machine: its name, its length, its bound."""
+    """Each queue and table of a board's machine: its name, its length, its bound; of what each link
+    has one of, the longest."""
     for what, length, bound in _TABLES:
         yield what, length(gossip), bound
-    for source in gossip.fetcher._sources.values():
-        # Husks, and what another link passed on, stand in it besides what is wanted.
-        yield "queue of a link", len(source.queue), 2 * limits.WANTED_MAX
-        yield "requests of a link", len(source.requests), limits.REQUESTS_PER_LINK_MAX
-    for link in gossip.links.values():
-        for what, link_length, bound in _LINK_TABLES:
-            yield what, link_length(link), bound
+    # Most links have nothing in any of their tables, most of the time.
+    sources = [s for s in gossip.fetcher._sources.values() if s.queue or s.requests]
+    # Husks, and what another link passed on, stand in it besides what is wanted.
+    yield "queue of a link", _longest(sources, _queue), 2 * limits.WANTED_MAX
+    yield "requests of a link", _longest(sources, _requests), limits.REQUESTS_PER_LINK_MAX
+    busy = [
+        link
+        for link in gossip.links.values()
+        if link.announcing
+        or link.asked_for
+        or link.have
+        or link.held_step
+        or link._outgoing
+        or link.unsent_bytes
+    ]
+    for what, table, bound in _LINK_TABLES:
+        yield what, _longest(busy, table), bound
+    unsent_bytes = max((link.unsent_bytes for link in busy), default=0)
+    yield "unsent bytes", unsent_bytes, limits.SEND_BYTES_MAX
+
+
+def _longest(owners: Collection[T], table: Callable[[T], Sized]) -> int:
+    return max(map(len, map(table, owners))) if owners else 0
 
 
 def node_lengths(node: Node) -> Iterable[Length]:
@@ -71,7 +96,7 @@ def node_lengths(node: Node) -> Iterable[Length]:
     links_max = limits.LINKS_UNPROVEN_MAX + (
         limits.LINKS_PER_BOARD_MAX + limits.LINKS_DIALLED_MAX
     ) * len(node.boards)
-    unproven = [link for link in node.links.values() if not link.is_open and not link.is_dialled]
+    unproven = [link for link in node.links.values() if not link.is_dialled and not link.is_open]
     yield "links unproven", len(unproven), limits.LINKS_UNPROVEN_MAX
     yield "links of the node", len(node.links), links_max
     yield "first messages", len(node._doorkeeper._seen), limits.REPLAYS_REMEMBERED_MAX

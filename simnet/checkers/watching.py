@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from simnet.world import World
 
 
+#: Messages that can break a rule.
+_LOOKED_AT = frozenset((Announce, Answer, Ask, Entries, Want))
 #: Each host is gone through this often.
 SCAN_US = 4_000_000
 #: Every so many scans of a host look at everything, changed or not.
@@ -159,7 +161,7 @@ class Checkers:
         self._scan(watched, is_whole=True)
 
     def _on_message(self, host: Host, link: Link, is_sent: bool, message: Message) -> None:
-        if link.board is None:
+        if link.board is None or type(message) not in _LOOKED_AT:
             return
         kept = self._kept_of(host, link.board)
         match message:

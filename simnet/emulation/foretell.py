@@ -54,7 +54,7 @@ def foretell(
     before = list(meter.sent_bytes)
     posting = _Posting(world, hosts, len(plan.posts))
     for index, post in enumerate(plan.posts):
-        world.after(int(post.at_s * 1e6), lambda i=index, p=post: posting.post(i, p))  # type: ignore[misc]
+        world.after(int(post.at_s * 1e6), lambda i=index, p=post: posting.post(i, p))
     world.run(plan.span_s + plan.drain_s)
     outcome = posting.outcome(plan, clock, start_us)
     outcome.window_s = plan.span_s + plan.drain_s

@@ -49,3 +49,14 @@ def test_every_order_comes_about_equally_often() -> None:
 def test_the_same_bytes_draw_the_same() -> None:
     first, second = Chance(seeded("same")), Chance(seeded("same"))
     assert first.shuffled(range(50)) == second.shuffled(range(50))
+
+
+def test_shuffling_draws_as_drawing_one_by_one_does() -> None:
+    """So that a simulation goes on the same, however many draws are made at once."""
+    together, one_by_one = Chance(seeded("one by one")), Chance(seeded("one by one"))
+    deck = list(range(20))
+    for last in range(19, 0, -1):
+        pick = one_by_one.below(last + 1)
+        deck[last], deck[pick] = deck[pick], deck[last]
+    assert together.shuffled(range(20)) == deck
+    assert together.bytes(8) == one_by_one.bytes(8)

@@ -180,6 +180,29 @@ def test_what_peers_told_goes_first_and_what_failed_most_goes_first_of_that() ->
     assert at(0) in known._records and at(1001) in known._records
 
 
+@given(st.lists(st.tuples(st.sampled_from(Source), st.integers(0, 3), st.booleans())), st.data())
+def test_the_worst_of_all_that_are_idle_makes_room(
+    drawn: list[tuple[Source, int, bool]], data: st.DataObject
+) -> None:
+    known = directory()
+    for number, (source, _, _) in enumerate(drawn):
+        known.add([at(number)], source, 0)
+    for number, (_, failures, _) in enumerate(drawn):
+        for _ in range(failures):
+            known.on_failed(at(number), 0)
+    seen_again = data.draw(st.sets(st.sampled_from(range(len(drawn) or 1))))
+    for number in sorted(seen_again):
+        if number < len(drawn):
+            known.add([at(number)], Source.LAN, 0)
+    for number, (_, _, is_linked) in enumerate(drawn):
+        if is_linked:
+            known.on_linked(number, at(number))
+    idle = [at(number) for number, (_, _, is_linked) in enumerate(drawn) if not is_linked]
+    records = known._records
+    worst = min(idle, key=lambda a: (records[a].source, -records[a].failures), default=None)
+    assert known._worst() == worst
+
+
 def test_what_peers_tell_drops_nothing_better() -> None:
     known = directory()
     for number in range(limits.ADDRESSES_PER_BOARD_MAX):
@@ -344,3 +367,14 @@ def test_what_people_gave_is_dialled_first() -> None:
     given = Address("10.200.0.1", 7000)
     directory.add([given], Source.GIVEN, 0)
     assert directory.next_dials(1, 0) == [given]
+
+
+def test_with_enough_links_only_what_people_gave_is_a_reason_to_wake_up() -> None:
+    known = directory()
+    known.add([at(1)], Source.LAN, 0)
+    assert known.next_due_ms(links_wanted=1) == 0
+    assert known.next_due_ms(links_wanted=0) is None
+    known.add([at(2)], Source.GIVEN, 5)
+    assert known.next_due_ms(links_wanted=0) == 5
+    assert known.next_dials(0, 5, given_extra=1) == [at(2)]
+    assert known.next_due_ms(links_wanted=0) is None, "it is dialled already"

@@ -23,6 +23,7 @@ from protocol.effects import (
     RememberAddress,
     SendBytes,
     Store,
+    SyncProgress,
     Tell,
     Verify,
 )
@@ -626,6 +627,20 @@ def test_who_sends_an_invalid_entry_is_hung_up_on_with_the_rule_that_it_breaks()
     assert effects[0] == Verify(FREE, (good,))
     assert hung_up(effects) == [(1, Reason.ENTRY_PAYLOAD)]
     assert wants(other.take()) == [Want(2, [bad.id])]
+
+
+def test_progress_is_told_when_it_has_changed_and_only_then() -> None:
+    host = Host()
+    first, second = host.reach(1, PEER), host.reach(2, Address("10.0.0.78", 4000))
+    entry = written("one")
+    for peer in (first, second):
+        peer.say(Answer(NOTHING))
+        peer.take()
+    first.say(Announce([item(entry)]))
+    give(first, entry)
+    host.work()
+    told = [event for event in host.events if isinstance(event, SyncProgress)]
+    assert [(event.wanted, event.is_reconciling) for event in told] == [(0, True), (0, False)]
 
 
 def test_an_early_entry_is_refused_without_blame_and_not_asked_for_again_at_once() -> None:

@@ -271,6 +271,39 @@ def test_since_leaves_older_entries_alone(
     assert set(need) == ids_of({item for item in theirs - ours if item[0] >= since})
 
 
+@settings(max_examples=60, deadline=None)
+@given(two_sets(60), st.integers(0, 2**32))
+def test_what_is_remembered_is_forgotten_with_each_change(
+    sets: tuple[set[Item], set[Item]], seed: int
+) -> None:
+    first, question = (Initiator(index_of(items)).start() for items in sets)
+    index, now = index_of(sets[0]), set(sets[0])
+    assert Initiator(index).start() == Initiator(index).start() == first
+    rng = random.Random(seed)
+    for item in rng.sample(sorted(sets[0] | sets[1]), min(10, len(sets[0] | sets[1]))):
+        if item in now:
+            index.remove(*item)
+        else:
+            index.insert(*item)
+        now ^= {item}
+        as_new = index_of(now)
+        assert Initiator(index).start() == Initiator(as_new).start()
+        assert respond(index, question) == respond(index, question) == respond(as_new, question)
+    index.remove_before(INFINITY)
+    assert Initiator(index).start() == Initiator(EntryIndex()).start()
+    assert respond(index, question) == respond(EntryIndex(), question)
+
+
+def test_long_questions_and_answers_are_not_kept() -> None:
+    ours, theirs = (index_of(random_items(seed, 3000, 999)) for seed in (4, 5))
+    long = respond(ours, Initiator(theirs).start())
+    respond(theirs, long)
+    assert len(long) > 5000
+    assert "respond" not in ours.derived and "respond" not in theirs.derived
+    respond(ours, Initiator(ours).start())
+    assert "respond" in ours.derived
+
+
 def test_since_is_a_skip_in_front() -> None:
     index = index_of([(t, bytes([t]) * 32) for t in range(40, 50)])
     plain = Initiator(index).start()

@@ -173,6 +173,21 @@ def test_every_bound_is_looked_at_and_holds_on_a_busy_node() -> None:
     assert any(length for _, length, _ in measured)
 
 
+def test_what_one_link_has_too_much_of_is_named() -> None:
+    checkers = checked()
+    gossip = next(iter(checkers.hosts[0].node.boards.values()))
+    link = list(gossip.links.values())[-1]
+    link.unsent_bytes = limits.SEND_BYTES_MAX + 1
+    link.held_step = bytes(limits.RECONCILE_MESSAGE_BYTES_MAX + 1)
+    gossip.fetcher._sources[link.number].queue.extend([bytes(32)] * (2 * limits.WANTED_MAX + 1))
+    checkers.scan()
+    assert {str(v).split(": ")[2] for v in checkers.violations} == {
+        "unsent bytes",
+        "held step",
+        "queue of a link",
+    }
+
+
 def test_a_table_over_its_bound_is_named() -> None:
     checkers = checked()
     gossip = next(iter(checkers.hosts[0].node.boards.values()))
