@@ -338,10 +338,7 @@ class Network:
             return
         way: LinkClass | None = topology.line(sender.number)
         if receiver is not None:
-            way = topology.way(sender.number, receiver.number, segment)
-            if way is None and topology.edges is not None:
-                # A graph says who is linked with whom, not who has an IP address.
-                way = topology.inside
+            way = topology.datagram_way(sender.number, receiver.number, segment)
         if way is None:
             return  # the sender's system knows no way there
         source = source or sender.address_on(segment)

@@ -2,8 +2,9 @@
 
 A topology is about *places*, numbered from 0; hosts take places in the order in which they are
 added. Each place is on one or more segments (a LAN: multicast reaches all of it). Between segments
-there may be a router, which carries connections and no multicast. An explicit graph has no
-multicast at all: neighbours are given each other's addresses, and nobody reaches anybody else.
+there may be a router, which carries connections and no multicast. An explicit graph is one of
+links: it has no multicast at all, neighbours are given each other's addresses, and nobody connects
+to anybody else; datagrams go to everybody.
 
 Ways have a direction: each host sends over its own line out and receives over its own line in,
 which may differ (:class:`LinkClass` and its ``down``); and some hosts may have another line than
@@ -111,7 +112,7 @@ class Topology:
     :ivar inside: the links within a segment.
     :ivar between: the ways across the router; None: there is no router.
     :ivar introductions: pairs of places: the first is given the second's address.
-    :ivar edges: of an explicit graph, each place's neighbours; nobody reaches anybody else.
+    :ivar edges: of an explicit graph, each place's neighbours; nobody connects to anybody else.
     :ivar remotes: the places that are joined to their segments (or neighbours) by another line.
     :ivar remote: that line.
     """
@@ -162,6 +163,12 @@ class Topology:
                 return None
         ends = one in self.remotes, other in self.remotes
         return self._ways[*ends, is_across], self._ways[*ends[::-1], is_across]
+
+    def datagram_way(self, one: int, other: int, segment: int) -> LinkClass | None:
+        """As :meth:`way`, for a datagram."""
+        if self.edges is not None:
+            return self._ways[one in self.remotes, other in self.remotes, False]
+        return self.way(one, other, segment)
 
     def _make_way(self, sender: LinkClass, receiver: LinkClass, is_across: bool) -> LinkClass:
         if not is_across and sender is receiver:

@@ -76,7 +76,8 @@ class NetworkOptions:
 
     :ivar topology: "lan": one segment; "subnets": segments joined by hosts that are on two;
         "campus": segments behind routers; "random-regular", "small-world" and "explicit": graphs
-        without multicast, where nobody reaches anybody but their neighbours.
+        of links without multicast, where nobody connects to anybody but their neighbours (cells
+        of the mix go to everybody).
     :ivar segment_sizes: of subnets: hosts on each segment alone.
     :ivar bridges: of subnets: hosts on both of each two neighbouring segments.
     :ivar segment_hosts: of a campus: hosts on one segment.

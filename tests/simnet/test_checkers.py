@@ -7,9 +7,11 @@ import pytest
 from protocol import limits
 from protocol.board import Descriptor
 from protocol.gossip import Gossip
-from simnet.adversaries.withholder import Withholding
+from simnet.adversaries.withholder import Withholder, Withholding
 from simnet.checkers import Checkers, Violated, honest_parts, lengths, node_lengths
+from simnet.checkers.goals import WAY_OUT_LEAST, way_out
 from simnet.host import Host
+from simnet.strategies import PlainGossip
 from simnet.topology import explicit, subnets
 from simnet.world import World
 
@@ -162,6 +164,45 @@ def test_parts_are_hosts_that_reach_each_other_through_honest_hosts_only() -> No
     hosts = floors.add_hosts(5, BOARD)
     assert [len(part) for part in honest_parts(floors, hosts)] == [5]
     assert [len(part) for part in honest_parts(floors, hosts[:4])] == [2, 2]
+
+
+def test_a_way_out_is_a_path_of_honest_relays_each_in_reach_of_the_one_before() -> None:
+    world = World(1)
+    hosts = world.add_hosts(7, BOARD)
+    world.run(60)
+    assert way_out(hosts[0], hosts[0].board, hosts) == 1
+    assert way_out(hosts[0], hosts[0].board, hosts[:1]) == 0
+    assert 0 < way_out(hosts[0], hosts[0].board, hosts[:6]) < 1
+    hosts[1].crash()
+    assert 0 < way_out(hosts[0], hosts[0].board, hosts) < 1
+
+
+def test_who_does_not_publish_through_the_mix_has_a_way_out() -> None:
+    world = World(1, make_board=PlainGossip)
+    [alone] = world.add_hosts(1, BOARD)
+    assert way_out(alone, alone.board, [alone]) == 1
+
+
+def test_between_networks_that_do_not_reach_each_other_most_paths_are_closed() -> None:
+    """What a host on two networks draws of both is the mix's business, not the checker's."""
+    world = World(1, topology=subnets([4, 4]))
+    hosts = world.add_hosts(9, BOARD)
+    world.run(120)
+    assert way_out(hosts[8], hosts[8].board, hosts) < WAY_OUT_LEAST < 1
+    assert way_out(hosts[0], hosts[0].board, hosts) > WAY_OUT_LEAST
+
+
+def test_what_no_honest_relay_takes_is_waited_for_until_relays_had_their_time() -> None:
+    world = World(1)
+    hosts = world.add_hosts(1, BOARD)
+    world.add_hosts(4, BOARD, make_host=Withholder)
+    hosts += world.add_hosts(1, BOARD)
+    checkers = Checkers(world)
+    hosts[0].post("for nobody")
+    world.run(5)
+    assert checkers.check_converged(300)
+    assert checkers.converged_after_s is not None and checkers.converged_after_s >= 120
+    assert hosts[0].disk().outbox
 
 
 def test_every_bound_is_looked_at_and_holds_on_a_busy_node() -> None:

@@ -98,7 +98,7 @@ def test_a_post_survives_a_crash_right_after_it_was_acknowledged() -> None:
     first.crash()
     world.run(5)
     first.start()
-    assert world.run_until(lambda: second.texts() == ["kept"] == first.texts(), 120)
+    assert world.run_until(lambda: second.texts() == ["kept"] == first.texts(), 300)
 
 
 def test_a_payload_that_one_peer_forgot_is_got_from_another() -> None:

@@ -11,7 +11,6 @@ from random import Random
 
 import pytest
 
-from protocol import limits
 from protocol.board import Descriptor, Pace
 from protocol.entry import Entry
 from protocol.gossip import Gossip
@@ -23,7 +22,7 @@ from simnet.adversaries.equivocator import EquivocatorOptions
 from simnet.adversaries.malformed import MalformedOptions
 from simnet.adversaries.spammer import SpamOptions
 from simnet.adversaries.sybils import SybilOptions
-from simnet.adversaries.withholder import Withholder, WithholderOptions
+from simnet.adversaries.withholder import WithholderOptions
 from simnet.checkers import Checkers, honest_parts
 from simnet.faults import CALM, ROUGH, Faults
 from simnet.host import Host
@@ -242,16 +241,3 @@ def test_nobody_is_expected_to_get_what_all_its_neighbours_have_forgotten(seed: 
     """Found by soaking, in the checker: an own entry was expected back from a host that its author
     could not reach but through others who had forgotten the payload."""
     MixedWorld(seed).check()
-
-
-@pytest.mark.parametrize("seed", [3, 4])
-def test_peers_that_withhold_cost_each_a_try_and_not_a_doubling_of_patience(seed: int) -> None:
-    """Found in worlds with withholding sybils: where each try that failed doubled the time until
-    the next, these posts needed more than half an hour."""
-    world = World(seed)
-    world.add_hosts(10, BOARD, make_host=Withholder)
-    author, reader = world.add_hosts(2, BOARD)
-    world.run(30)
-    entry, _ = author.post("held back by ten of eleven")
-    patience_s = limits.REHAND_MS_RANGE[1] / 1000
-    assert world.run_until(lambda: entry.id in author.ids() & reader.ids(), 12 * patience_s)
