@@ -29,6 +29,8 @@ LINKS_SECONDS_MAX = 120.0
 _STARTING_AT_ONCE = 2
 #: Everybody waits for the slowest set of nodes.
 _MEETING_SECONDS_MAX = 600.0
+#: The last posts are given so long to arrive; some tries at the normal pace.
+_LAST_SECONDS_MAX = 90.0
 _RANDOM = SystemRandom()
 
 
@@ -123,7 +125,7 @@ def record(
             time.sleep(settings.settle_s)  # real processes in real time
             together.wait(_MEETING_SECONDS_MAX)
             _count(hosts, settings, is_posting, recording, say)
-            recording.texts = [len(host.texts(BOARD)) for host in hosts]
+            recording.texts = _read_all(hosts, len(recording.posts))
         save(folder, recording)
     except BaseException:
         together.abort()
@@ -152,6 +154,15 @@ def _start(hosts: list[LanHost], settings: Settings, recording: Recording) -> No
 def _links(host: LanHost) -> int:
     (status,) = host.json("status")
     return sum(int(board["peers"]) for board in status["boards"])
+
+
+def _read_all(hosts: list[LanHost], count: int) -> list[int]:
+    """How many texts each host can read, once it is all of them or nothing more comes."""
+    give_up_at = time.monotonic() + _LAST_SECONDS_MAX
+    texts: list[int] = []
+    while not texts or (min(texts) < count and time.monotonic() < give_up_at):
+        texts = [len(host.texts(BOARD)) for host in hosts]
+    return texts
 
 
 def _count(
@@ -191,9 +202,7 @@ def _text() -> str:
 def _poster(host: LanHost) -> Iterator[Callable[[str], dict[str, Any]]]:
     """A way to post on a host."""
     command = host.python("-m", "tests.lan.poster", str(host.home), BOARD)
-    posting = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    posting = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert posting.stdin is not None and posting.stdout is not None
     stdin, stdout = posting.stdin, posting.stdout
 
