@@ -21,9 +21,10 @@ COMMAND_SECONDS_MAX = 30.0
 _WITH_HOST_NAME = 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"'
 
 
-def ip(*words: str) -> None:
-    """Run ``ip``."""
-    subprocess.run(("ip", *words), check=True, capture_output=True, timeout=20)
+def ip(*words: str) -> str:
+    """Run ``ip``; its output."""
+    done = subprocess.run(("ip", *words), check=True, capture_output=True, text=True, timeout=20)
+    return done.stdout
 
 
 class LanHost:
@@ -44,6 +45,9 @@ class LanHost:
         ip("-n", lan.switch, "link", "add", self._port, "type", "veth", "peer", "name", *inside)
         ip("-n", lan.switch, "link", "set", self._port, "master", "br0", "up")
         ip("-n", self.namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
+        # A cable carries no more than its MTU at once; without this, captures show TCP as it
+        # leaves the kernel, before a card would have cut it.
+        ip("-n", self.namespace, "link", "set", "eth0", "gso_max_segs", "1")
         ip("-n", self.namespace, "link", "set", "eth0", "up")
 
     def command(self, *words: str) -> list[str]:
@@ -52,6 +56,22 @@ class LanHost:
         named = ("unshare", "--uts", "sh", "-c", _WITH_HOST_NAME, self.lan.machine_name)
         inside = ("ip", "netns", "exec", self.namespace, *named)
         return [*inside, sys.executable, "-m", "p2pboard", "--home", str(self.home), *words]
+
+    def python(self, *words: str) -> list[str]:
+        """A command line of Python that runs on this host."""
+        return ["ip", "netns", "exec", self.namespace, sys.executable, *words]
+
+    def ethernet(self) -> bytes:
+        """The address of its interface."""
+        shown = ip("-n", self.namespace, "-j", "link", "show", "eth0")
+        return bytes.fromhex(json.loads(shown)[0]["address"].replace(":", ""))
+
+    def spent_s(self) -> float:
+        """Processor time that its node has used, in user and system mode."""
+        assert self._node is not None
+        # The name may have blanks in it; the times are the 14th and 15th field (proc(5)).
+        stat = Path(f"/proc/{self._node.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def run(self, *words: str) -> str:
         """Run a p2pboard command; its output."""
@@ -138,8 +158,8 @@ class Lan:
 
     @contextmanager
     def capture(self) -> Iterator[Path]:
-        """Every packet on the bridge while the block runs, in a file of raw bytes."""
-        path = self.folder / "capture.bin"
+        """Every packet on the bridge while the block runs, in a pcap file."""
+        path = self.folder / "capture.pcap"
         capturing = subprocess.Popen(
             ("ip", "netns", "exec", self.switch, sys.executable, "-m", "tests.lan.capture", path),
             stdout=subprocess.PIPE,
