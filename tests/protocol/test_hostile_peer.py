@@ -311,7 +311,7 @@ class HostilePeer(RuleBasedStateMachine):
         assert len(mix._buckets) <= limits.CELL_HOSTS_MAX
         assert len(publishing._hosts) <= limits.RELAY_HOSTS_MAX
         known = {record.id for record in relays.to_tell()}
-        assert set(relays._linked) | set(relays._alive_until_ms) | relays._doubted <= known
+        assert set(relays._linked) | set(relays._proved) | relays._doubted <= known
         # Nobody makes the node knock at its own machine's doors, or everybody's.
         hosts = {sent.address.host for _, sent in self.host.datagrams}
         assert all(host.startswith("10.") for host in hosts)

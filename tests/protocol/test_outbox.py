@@ -62,7 +62,7 @@ def test_patience_is_the_same_for_eight_tries_and_then_doubles_up_to_a_bound() -
     waiting.add(entry, 0)
     for tries in range(1, 20):
         assert waiting.take_due(now_ms, CROWD) == [entry]
-        doubled = 1 << min(max(tries - 8, 0), 6)
+        doubled = 1 << min(max(tries - limits.RETRY_PATIENT_TRIES, 0), 3)
         patience = patience_ms(waiting, entry, now_ms)
         assert doubled * LEAST_MS <= patience <= doubled * MOST_MS
         now_ms += patience
