@@ -27,6 +27,7 @@ def _measured() -> dict[str, Any]:
     for number in range(6):
         hosts[number].post(f"post {number}")
         world.run(5)
+    world.run(60)
     about = {"name": "two-floors", "title": "Two floors", "story": "Two floors, one bridge."}
     return {
         "format": 1,
