@@ -238,7 +238,9 @@ class Mix:
         that it is clear who has; or a path like that of other cells."""
         clocks = (now.mono_ms, now.wall_s)
         self._count_lost(now)
-        doubtful = self._relays.doubtful(*clocks) if self._chance.below(2) else None
+        doubtful = self._relays.suspect(now.mono_ms)
+        if doubtful is None and self._chance.below(2):
+            doubtful = self._relays.doubtful(*clocks)
         side = "" if doubtful else self._side(now)
         if doubtful is not None:
             through = [doubtful]

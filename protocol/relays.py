@@ -304,10 +304,15 @@ class Relays:
         return [self._chance.one_of(choices.usable[host]) for host in picked]
 
     def doubtful(self, now_ms: int, wall_s: int) -> Record | None:
-        """One that is known and not alive, or that was on the way of a test cell that got lost: to
-        send one through it alone."""
+        """One that is known and not alive, to send a test cell through it alone."""
         choices = self._current(now_ms, wall_s, "")
         return self._chance.one_of(choices.doubtful) if choices.doubtful else None
+
+    def suspect(self, now_ms: int) -> Record | None:
+        """One that is alive and was on the way of a test cell that got lost: to send one through it
+        alone, soon."""
+        suspects = [i for i in self._suspected if self.is_alive(i, now_ms)]
+        return self._records[self._chance.one_of(suspects)] if suspects else None
 
     def _current(self, now_ms: int, wall_s: int, side: str) -> _Choices:
         choices = self._choices.get(side)
@@ -318,10 +323,12 @@ class Relays:
     def _put_together(self, now_ms: int, wall_s: int, side: str) -> _Choices:
         epoch = epoch_of(wall_s)
         others = [r for r in self._records.values() if r.id not in self._own]
-        doubtful = [r for r in others if r.id in self._suspected or not self.is_alive(r.id, now_ms)]
+        doubtful = [r for r in others if not self.is_alive(r.id, now_ms)]
         here = [r for r in others if self._has_answered(r.id, now_ms) and self._is_on(r.id, side)]
         answered = _by_host(here, epoch)
         alive = _by_host([r for r in here if r.id not in self._doubted], epoch)
+        # Of many at one address all are one machine's: it is not asked for each of them.
+        alive = {h: some for h, some in alive.items() if 2 * len(some) >= len(answered[h])}
         if 2 * len(alive) < len(answered):
             alive = answered  # it is the network
         usable = _without_spare(alive or ({} if side else _by_host(others, epoch)))

@@ -319,11 +319,20 @@ def test_those_on_a_lost_loop_are_asked_alone_and_stay_alive_meanwhile() -> None
     one, other = record(0), record(1)
     table.on_lost([one.id, other.id, bytes(16)])
     assert table.is_alive(one.id, NOW_MS) and table.is_alive(other.id, NOW_MS)
-    assert {table.doubtful(NOW_MS, WALL_S) for _ in range(50)} == {one, other}
+    assert {table.suspect(NOW_MS) for _ in range(50)} == {one, other}
     table.on_home([one.id], NOW_MS)
-    assert {table.doubtful(NOW_MS, WALL_S) for _ in range(50)} == {other}
+    assert {table.suspect(NOW_MS) for _ in range(50)} == {other}
     table.on_home([other.id, record(2).id], NOW_MS)
-    assert table.doubtful(NOW_MS, WALL_S) is None
+    assert table.suspect(NOW_MS) is table.doubtful(NOW_MS, WALL_S) is None
+
+
+def test_an_address_is_out_while_most_of_those_that_answered_there_are_doubted() -> None:
+    """Y-6: many records at one address are one machine's."""
+    many = [record(0, port=4000 + number) for number in range(5)]
+    table = known(*many, *[record(number) for number in range(1, 9)])
+    for number, one in enumerate(many, 1):
+        assert (one.address.host in table.hosts(NOW_MS, WALL_S)) is (number <= 3)
+        table.on_lost([one.id])
 
 
 def test_a_loop_that_is_lost_through_one_alone_puts_it_in_doubt_until_one_comes_home() -> None:
