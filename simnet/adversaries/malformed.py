@@ -41,7 +41,7 @@ from protocol.messages import (
 )
 from protocol.persona import Draft, Persona, draft_post
 from simnet.adversaries import Kind, MakeHost
-from simnet.adversaries.offering import Offering
+from simnet.adversaries.offering import Offering, offered_id
 from simnet.host import Host
 from simnet.trouble import Stranger
 
@@ -118,6 +118,8 @@ class MalformedSender(Host):
             wall_s = self.now().wall_s
             wire = wrong_entry(self._garble_random, link.board, wall_s)
             honest(gossip.offer(bucket_of(wall_s), wire))
+            # And by way of somebody who can't tell whom to blame.
+            gossip.publishing.mix.queue(offered_id(link.board, wire), wire, self.now())
             return
         for kind, body in garble(self._garble_random, message):
             link._outgoing.append(encode_message(kind, body))

@@ -143,12 +143,15 @@ class AnswersBeforeDurable(Host):
 
 
 class Planted(NamedTuple):
-    """:ivar rule: what it breaks first."""
+    """:ivar rule: what it breaks first.
+    :ivar store_ms: how long writes take, where the bug shows while one is under way.
+    """
 
     name: str
     rule: str
     make_board: type[Gossip] = Gossip
     make_host: type[Host] = Host
+    store_ms: tuple[float, float] | None = None
 
 
 PLANTED = (
@@ -159,5 +162,9 @@ PLANTED = (
     Planted("stores what is not signed", "invalid-shown", TrustsEverybody),
     Planted("forgets what it has stored", "index-disk", ForgetsAfterStoring),
     Planted("loses its outbox in a crash", "acknowledged-lost", make_host=LosesOutbox),
-    Planted("says stored before it is", "told-lost", make_host=AnswersBeforeDurable),
+    Planted(
+        *("says stored before it is", "told-lost"),
+        make_host=AnswersBeforeDurable,
+        store_ms=(300.0, 1500.0),
+    ),
 )

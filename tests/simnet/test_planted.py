@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from simnet.checkers import Checkers, Violated
@@ -15,6 +17,8 @@ def first_violation(planted: Planted) -> str:
     for seed in SEEDS:
         mixed = MixedWorld(seed, planted.make_board, planted.make_host)
         mixed.checkers.strict = True
+        if planted.store_ms is not None:
+            mixed.world.faults = replace(mixed.world.faults, store_ms=planted.store_ms)
         try:
             mixed.run()
             mixed.checkers.check_converged(CONVERGED_SECONDS_MAX)
