@@ -71,7 +71,6 @@ _UNTIMELY = (Reason.ENTRY_FUTURE, Reason.ENTRY_EXPIRED)
 #: Stands for the link by which an entry came where there is none: cells have brought it. Links
 #: count from 1.
 NOBODY = 0
-_is_dialled = attrgetter("is_dialled")
 _initiator_of = attrgetter("initiator")
 #: How often a node with enough links looks whether an address that people gave may be dialled.
 _FULL_PATIENCE_MS = 10_000
@@ -125,6 +124,7 @@ class Gossip:
         self.instance = signing_public_key(self._instance_seed)
         self.is_leaving = False
         self.links: dict[int, Link] = {}
+        self._dialled: dict[int, Link] = {}
         self.directory = Directory(core.chance)
         self.fetcher = Fetcher(_arriving_max(opened.board))
         self._core = core
@@ -206,6 +206,8 @@ class Gossip:
 
     def _open(self, link: Link, now: Now) -> None:
         self.links[link.number] = link
+        if link.is_dialled:
+            self._dialled[link.number] = link
         self.fetcher.add_link(link.number)
         self.directory.on_linked(link.number, link.listening, link.is_dialled)
         self._core.emit(Tell(LinkUp(self.board.id, link.number, link.listening or link.remote)))
@@ -220,6 +222,7 @@ class Gossip:
     def close_link(self, link: Link, reason: Reason, now: Now) -> None:
         """The link has ended."""
         was_open = self.links.pop(link.number, None) is not None
+        self._dialled.pop(link.number, None)
         if was_open:
             self._core.emit(Tell(LinkDown(self.board.id, link.number, reason)))
             is_full = reason is Reason.LINK_FULL
@@ -248,14 +251,13 @@ class Gossip:
         """Dial until there are as many links as wanted, or nobody is left to try."""
         if self.is_leaving:
             return
-        links = self.links.values()
         ordinary = limits.LINKS_DIALLED_TARGET + limits.LINKS_ELSEWHERE_TARGET
-        wanted = ordinary - sum(map(_is_dialled, links)) - self.directory.dialling
+        wanted = ordinary - len(self._dialled) - self.directory.dialling
         extra = limits.LINKS_GIVEN_EXTRA if self.directory.has_given else 0
         if wanted + extra <= 0:
             return  # until a link ends, or people give an address
-        dialled = [link.remote for link in links if link.is_dialled]
-        own = frozenset(map(subnet_of, {link.local.host for link in links}))
+        dialled = [link.remote for link in self._dialled.values()]
+        own = frozenset(map(subnet_of, {link.local.host for link in self.links.values()}))
         for address in self.directory.next_dials(wanted, now.mono_ms, dialled, own, extra):
             self._core.emit(Dial(self.board.id, address))
         soon_ms = now.mono_ms + (100 if wanted > 0 else _FULL_PATIENCE_MS)
@@ -266,7 +268,7 @@ class Gossip:
     def refresh(self, now: Now) -> None:
         """Give up one dialled link for somebody else, where there is somebody else."""
         self._set(Due.REFRESH, now, self._core.chance.between(limits.LINK_REFRESH_MS_RANGE))
-        dialled = [link for link in self.links.values() if link.is_dialled]
+        dialled = list(self._dialled.values())
         if len(dialled) >= limits.LINKS_DIALLED_TARGET and self.directory.has_others():
             self._core.hang_up(self._core.chance.one_of(dialled), Reason.LINK_REFRESH, now)
 
