@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench soak fuzz vectors clean
+.PHONY: help run test lint types bench captures soak fuzz vectors clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -27,6 +27,10 @@ types: $(VENV)/.dev ## Types; strict for the protocol and the simulator
 
 bench: $(VENV)/.dev ## Speed, as ratios in one run (one alone: .venv/bin/python -m bench NAME)
 	$(BIN)/python -m bench all $(ARGS)
+
+captures: $(VENV)/.dev ## Half an hour: does posting show in the packets of real nodes? (Linux, root)
+	@mkdir -p build
+	$(BIN)/python -m tests.lan.captures --json build/captures.json --doc docs/captures.md $(ARGS)
 
 soak: $(VENV)/.dev ## Random simulated worlds until stopped (make soak ARGS="--seeds 1000")
 	$(BIN)/python -m tests.simnet.soak $(ARGS)

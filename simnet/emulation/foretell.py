@@ -51,7 +51,7 @@ def foretell(
     world.run(plan.settle_s)
     start_us = world.now_us
     links = [len(host.node.boards[host.board.id].links) for host in hosts]
-    before = list(meter.sent_bytes)
+    before, cells_before = list(meter.sent_bytes), meter.cells
     posting = _Posting(world, hosts, len(plan.posts))
     for index, post in enumerate(plan.posts):
         world.after(int(post.at_s * 1e6), lambda i=index, p=post: posting.post(i, p))
@@ -60,6 +60,7 @@ def foretell(
     outcome.window_s = plan.span_s + plan.drain_s
     outcome.links = links
     outcome.sent_bytes = [b - a for a, b in zip(before, meter.sent_bytes, strict=True)]
+    outcome.cells = meter.cells - cells_before
     outcome.wall_s = time.perf_counter() - begun
     return outcome
 

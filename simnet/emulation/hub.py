@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from protocol.limits import CELL_BYTES
 from simnet.emulation.priority import go_first
 
 #: <linux/if_tun.h>: make this interface; Ethernet frames, no header of tun's own.
@@ -170,7 +171,7 @@ class Hub:
 
 def kind_of(frame: bytes) -> str:
     """What a frame is, as far as a comparison of bytes needs it: ``tcp``, ``ack`` (TCP without
-    payload), ``mdns`` or ``other`` (neighbours, groups)."""
+    payload), ``cell`` (UDP as long as a cell), ``mdns`` or ``other`` (neighbours, groups)."""
     kind = frame[12:14]
     if kind == b"\x08\x00":
         at, protocol = 14 + 4 * (frame[14] & 15), frame[23]
@@ -183,7 +184,7 @@ def kind_of(frame: bytes) -> str:
         return "tcp" if end > at + 4 * (frame[at + 12] >> 4) else "ack"
     if protocol == 17 and int.from_bytes(frame[at + 2 : at + 4], "big") == _MDNS_PORT:
         return "mdns"
-    return "other"
+    return "cell" if protocol == 17 and end - at - 8 == CELL_BYTES else "other"
 
 
 def open_tap(name: str) -> int:

@@ -39,7 +39,8 @@ class Plan:
 
     :ivar topology: hosts take its places from 0; there are ``count`` of them.
     :ivar settle_s: how long links are given to form before the first post.
-    :ivar drain_s: how long after the last post deliveries are waited for.
+    :ivar drain_s: how long after the last post deliveries are waited for: at the normal pace, an
+        entry that is lost on its way goes again after half a minute at most.
     :ivar left_out: what of the scenario is not in here, by name.
     """
 
@@ -49,7 +50,7 @@ class Plan:
     descriptor: Descriptor
     posts: tuple[Planned, ...]
     settle_s: float = 15.0
-    drain_s: float = 30.0
+    drain_s: float = 45.0
     left_out: tuple[str, ...] = ()
 
     @property

@@ -28,8 +28,9 @@ STARTING_S = 3.0
 #: Links are counted until nobody's number changes for so long.
 _STEADY_S = 5.0
 _STEADY_S_MAX = 60.0
-#: A reply waits so long for what it answers; then it opens a thread, as in foretell.py.
-ANSWERED_S_MAX = 5.0
+#: A reply waits so long for what it answers (in the mix, that may have to go twice); then it opens
+#: a thread, as in foretell.py.
+ANSWERED_S_MAX = 30.0
 
 
 def play(plan: Plan, means: Means, seed: int = 1, progress: Progress = print) -> Outcome:
@@ -131,6 +132,8 @@ def _play_posts(plan: Plan, net: Net, nodes: Sequence[RealNode], progress: Progr
         for kind, number in new.items():
             grown = number - old.get(kind, 0)
             outcome.by_kind[kind] = outcome.by_kind.get(kind, 0) + grown
+    if kinds_before is not None:
+        outcome.cells = outcome.by_kind.get("cell frames", 0)
     return outcome
 
 
@@ -168,7 +171,7 @@ class _Posting:
 
     def wait(self) -> None:
         for thread in self._threads:
-            thread.join(60)
+            thread.join(2 * ANSWERED_S_MAX)
 
     def _post(self, index: int, post: Planned) -> None:
         node = self._nodes[post.author]

@@ -24,10 +24,12 @@ class WireMeter:
     been silent for :data:`ACK_DELAY_US` when something arrives on it.
 
     :ivar sent_bytes: by host number.
+    :ivar cells: datagrams that all hosts have sent.
     """
 
     def __init__(self, world: World, hosts: int) -> None:
         self.sent_bytes = [0] * hosts
+        self.cells = 0
         self._last_us: dict[tuple[int, int], int] = {}
         self._acked_us: dict[tuple[int, int], int] = {}
         world.network.observers.append(self._count)
@@ -35,6 +37,7 @@ class WireMeter:
 
     def _count(self, packet: Packet) -> None:
         if packet.is_datagram:
+            self.cells += 1
             self.sent_bytes[packet.source] += packet.bytes + DATAGRAM_HEADERS_BYTES
             return
         segments = -(-packet.bytes // SEGMENT_BYTES)

@@ -8,7 +8,8 @@ Three ways, each fair to a host that is only unlike the others in what posting h
 - *TCP by minute*: entries make TCP traffic at all hosts, and who dialled a link has another part in
   it than who accepted it, always. So what counts is what the poster has more than the others in the
   minutes in which more was posted than in others.
-- *After posts*: the observer is told the very moment of each post, and looks at the time after it.
+- *After posts*: the observer is told the very moment of each post, and looks at the time after it;
+  what a host has in the time before is its habit.
 """
 
 from __future__ import annotations
@@ -222,16 +223,25 @@ def _after_posts(run: Sightings, random: np.random.Generator, rounds: int) -> It
 
 
 def scores_after_posts(run: Sightings) -> Iterator[tuple[str, np.ndarray]]:
-    """What is measured, and how much more of it than usual each host has after each post; shape
-    (posts, hosts)."""
+    """What is measured, and how much more of it each host has right after each post than right
+    before; shape (posts, hosts)."""
     for name, is_bytes, after_s in _MEASURED_AFTER:
-        begins, ends = _moments(run, after_s)
-        scores = [
-            _between(host[name], is_bytes, begins, ends)
-            - (ends - begins) * _usual_per_s(run, host[name], is_bytes)
-            for host in run.hosts
-        ]
-        yield _name(name, is_bytes, after_s), np.array(scores).T
+        after, before = _after_and_before(run, name, is_bytes, after_s)
+        yield _name(name, is_bytes, after_s), after - before
+    for name in _FIRST_OF:
+        yield _first_name(name), _shares_below(-_first_after(run, name))
+
+
+def _after_and_before(
+    run: Sightings, name: str, is_bytes: bool, after_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packets or bytes after each post and for as long before; shape (posts, hosts) each."""
+    begins, ends = _moments(run, after_s)
+    after, before = (
+        np.array([_between(host[name], is_bytes, *moments) for host in run.hosts]).T
+        for moments in ((begins, ends), (begins - (ends - begins), begins))
+    )
+    return after, before
 
 
 #: Cells have one size, so that their bytes say nothing more; another size is another test's.
@@ -241,6 +251,30 @@ _MEASURED_AFTER = [
     for is_bytes in ((False,) if name.startswith("cells") else (False, True))
     for after_s in AFTER_S
 ]
+
+
+#: Whoever publishes an entry is the first that says something of it, and to several others: so many
+#: packets in so short a time are no ping and no reconciliation. In which order hosts come is what
+#: is looked at, not when.
+_TALKING_PACKETS, _TALKING_S = 3, 0.2
+_FIRST_OF = ("tcp out", "tcp in")
+
+
+def _first_name(stream: str) -> str:
+    return f"{stream}, who is first"
+
+
+def _first_after(run: Sightings, name: str) -> np.ndarray:
+    """How long after each post each host begins to talk, at most as long as is looked; shape
+    (posts, hosts)."""
+    begins, ends = _moments(run, AFTER_S[-1])
+    columns = []
+    for host in run.hosts:
+        at_s = host[name].at_s
+        several = at_s[_TALKING_PACKETS - 1 :] - at_s[: 1 - _TALKING_PACKETS]
+        at_s = np.append(at_s[: len(several)][several < _TALKING_S], np.inf)
+        columns.append(np.minimum(at_s[np.searchsorted(at_s, begins)], ends) - begins)
+    return np.array(columns).T
 
 
 def _name(stream: str, is_bytes: bool, after_s: float) -> str:
@@ -258,10 +292,6 @@ def _between(stream: Stream, is_bytes: bool, begins: np.ndarray, ends: np.ndarra
     until = np.concatenate([[0.0], np.cumsum(weights)])
     first, last = (np.searchsorted(stream.at_s, moments) for moments in (begins, ends))
     return np.asarray(until[last] - until[first])
-
-
-def _usual_per_s(run: Sightings, stream: Stream, is_bytes: bool) -> float:
-    return float(stream.ip_bytes.sum() if is_bytes else len(stream.at_s)) / run.seconds
 
 
 # --- Telling minutes and hosts --------------------------------------------------------------------
@@ -318,7 +348,12 @@ def auc_of_posts(run: Sightings, random: np.random.Generator) -> Auc:
     of the posts judges the other half. What tells the host as well right *before* the posts is its
     habit, and is taken off.
     """
-    wins = np.array([_wins(run, *measured) for measured in _MEASURED_AFTER]).transpose(1, 0, 2)
+    wins = np.array(
+        [
+            *(_wins(run, *measured) for measured in _MEASURED_AFTER),
+            *(_shares_below(-_first_after(run, name)) - 0.5 for name in _FIRST_OF),
+        ]
+    ).transpose(1, 0, 2)
     judged = _judged_by_the_other_half(wins[:, :, run.poster])
 
     def by_chance() -> float:
@@ -348,11 +383,7 @@ def _judged_by_the_other_half(wins: np.ndarray) -> np.ndarray:
 def _wins(run: Sightings, name: str, is_bytes: bool, after_s: float) -> np.ndarray:
     """By post and host, of how many more of the other hosts it has more after the post than before
     it; a share, ties by half; shape (posts, hosts)."""
-    begins, ends = _moments(run, after_s)
-    after, before = (
-        np.array([_between(host[name], is_bytes, *moments) for host in run.hosts]).T
-        for moments in ((begins, ends), (begins - (ends - begins), begins))
-    )
+    after, before = _after_and_before(run, name, is_bytes, after_s)
     return _shares_below(after) - _shares_below(before)
 
 

@@ -85,6 +85,16 @@ def an_entry_that_is_not_fetched(made: Made, posts: list[Posted]) -> None:
         host["tcp in"] += [(post.answered_s + random.gamma(3.0, 1.5), 2100) for post in posts]
 
 
+def a_poster_that_hears_of_it_last(made: Made, posts: list[Posted]) -> None:
+    """Who comes first is drawn, but for the poster."""
+    random = np.random.default_rng(6)
+    for post in posts:
+        at = post.answered_s + 0.1 * random.random()
+        order = random.permutation([number for number in range(HOSTS) if number != 2])
+        for place, number in enumerate([*order, 2]):
+            made[number]["tcp out"] += [(at + 0.01 * place + 0.001 * k, 564) for k in range(3)]
+
+
 Plant = Callable[[Made, list[Posted]], None]
 
 
@@ -108,6 +118,7 @@ def test_nothing_is_found_where_nothing_was_planted() -> None:
         (a_larger_cell, "cells out, sizes"),
         (a_cell_less_in, "cells in, counts"),
         (an_entry_that_is_not_fetched, "tcp in, bytes within 15 s"),
+        (a_poster_that_hears_of_it_last, "tcp out, who is first"),
     ],
 )
 def test_what_posting_shows_is_found(plant: Plant, what: str) -> None:
