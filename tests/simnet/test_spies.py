@@ -47,7 +47,7 @@ def test_a_spy_logs_who_announced_an_entry_gave_it_and_asked_for_it() -> None:
 
 
 def test_a_spy_logs_who_handed_an_entry_over() -> None:
-    world, spy = line_with_a_spy("ours")
+    world, spy = line_with_a_spy("dandelion-q0")
     entry, _ = world.hosts[2].post("hello")
     world.run(5)
     first = spy.log[0]
