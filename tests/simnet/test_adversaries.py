@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from protocol import limits
-from protocol.board import Descriptor
+from protocol.board import Descriptor, Pace
 from protocol.errors import ProtocolError, Reason, Refused
 from protocol.messages import Announce, Peers, Ping, RelayRecords, Want, decode_message
 from simnet.adversaries import ADVERSARIES
@@ -23,7 +23,7 @@ from simnet.host import Host
 from simnet.topology import explicit
 from simnet.world import World
 
-BOARD = Descriptor("attacked", work_bits=0)
+BOARD = Descriptor("attacked", work_bits=0, pace=Pace.BRISK)
 
 
 def wicked(name: str, **settings: Any) -> Callable[..., Host]:
@@ -112,7 +112,7 @@ def test_who_comes_when_sybils_hold_every_slot_is_let_in_by_the_others() -> None
     world = World(1)
     early = world.add_hosts(3, BOARD)
     world.run(10)
-    make = wicked("sybils", identities=40, gives=False, own_addresses=False)
+    make = wicked("sybils", identities=34, gives=False, own_addresses=False)
     [machine] = world.add_hosts(1, BOARD, make_host=make)
     world.run(100)
     [late] = world.add_hosts(1, BOARD)
