@@ -92,30 +92,52 @@ class Origins:
         """
         tracks = self._beliefs.tracks
         for leg in range(self._legs - 1, 0, -1):
-            least = _NEGLIGIBLE * max(weights[:, leg].sum(), _TINY)
-            for row in np.flatnonzero(weights[:, leg] > least):
-                anybody = anybody + self._to_parents(weights, row, leg)
+            rows = np.flatnonzero(weights[:, leg])
+            if len(rows):
+                unseen = self._to_parents(weights, rows, leg)
+                anybody = anybody + self._to_unseen(weights, rows, leg, unseen)
         emitted = (tracks.source >= 0) & (weights[:, 0] > 0)
-        result = anybody + np.bincount(
+        seen = np.bincount(
             tracks.source[emitted], weights[emitted, 0], minlength=len(self._suspects)
         )
-        return np.asarray(result * self._suspects)
+        return np.asarray((anybody + seen) * self._suspects)
 
-    def _to_parents(self, weights: Floats, row: int, leg: int) -> Floats:
-        """Hand the weight of a track on to its possible parents."""
-        beliefs, tracks = self._beliefs, self._beliefs.tracks
-        edges = self._order[self._starts[row] : self._starts[row + 1]]
-        share = beliefs.joins[leg - 1, edges] / max(float(beliefs.ways[row, leg]), _TINY)
-        parent = beliefs.parent[edges]
-        first = leg - 1 - tracks.spies[parent]
+    def _to_parents(self, weights: Floats, rows: Ints, leg: int) -> Floats:
+        """Hand the weight of tracks on to their possible parents; what of it is left for parents
+        that were not seen."""
+        beliefs = self._beliefs
+        edges = self._order[self._starts[rows[0]] : self._starts[rows[-1] + 1]]
+        edges = edges[weights[beliefs.child[edges], leg] > 0]
+        parent, child = beliefs.parent[edges], beliefs.child[edges]
+        share = beliefs.joins[leg - 1, edges] / np.maximum(beliefs.ways[child, leg], _TINY)
+        share *= weights[child, leg]
+        first = leg - 1 - beliefs.tracks.spies[parent]
         possible = first >= 0
-        parents = parent[possible], first[possible]
-        weights[parents] += weights[row, leg] * share[possible]
-        unseen = weights[row, leg] * max(0.0, 1 - float(share.sum()))
-        if not self._beliefs.view.unseen:
-            return unseen * self._anybody(int(tracks.source[row]))
-        source, left_s = int(tracks.source[row]), float(tracks.left_s[row])
-        return self._from_unseen(weights, left_s, source, leg - 1, unseen, is_share=True)
+        places = parent[possible] * self._legs + first[possible]
+        weights += np.bincount(places, share[possible], minlength=weights.size).reshape(
+            weights.shape
+        )
+        seen = np.bincount(child, share, minlength=len(weights))
+        return np.maximum(weights[rows, leg] - seen[rows], 0.0)
+
+    def _to_unseen(self, weights: Floats, rows: Ints, leg: int, unseen: Floats) -> Floats:
+        """Hand the weight of parents that were not seen on to tracks before them, and to anybody."""
+        tracks = self._beliefs.tracks
+        sources = tracks.source[rows]
+        anybody = np.zeros(len(self._suspects))
+        if self._beliefs.view.unseen:
+            relevant = unseen > _NEGLIGIBLE * max(float(unseen.sum()), _TINY)
+            for row, source, amount in zip(
+                rows[relevant], sources[relevant], unseen[relevant], strict=True
+            ):
+                left_s = float(tracks.left_s[row])
+                anybody += self._from_unseen(weights, left_s, int(source), leg - 1, amount, True)
+            return anybody
+        others = max(float(self._suspects.sum()) - 1, 1.0)
+        by_source = np.bincount(
+            sources[sources >= 0], unseen[sources >= 0], minlength=len(anybody)
+        )
+        return np.asarray((unseen.sum() - by_source) * self._suspects / others)
 
     def _from_unseen(
         self,

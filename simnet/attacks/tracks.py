@@ -44,7 +44,7 @@ class Tracks(NamedTuple):
     def __len__(self) -> int:
         return len(self.left_s)
 
-    def rows(self, chosen: NDArray[np.bool_] | Ints) -> Tracks:
+    def rows(self, chosen: NDArray[np.bool_] | Ints | slice) -> Tracks:
         """Some of them."""
         return Tracks(*(column[chosen] for column in self.columns()))
 
