@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -200,10 +200,11 @@ class Mix:
         else:
             path, body = self._path(None, self._side(now), now), cover_body()
         if path:
-            cell = build_cell(
-                self._board, [r.hop for r in path], body, self._chance.bytes, self._group
-            )
-            self._send(self._relays.address_of(path[0]), cell)
+            self._send(self._relays.address_of(path[0]), self._build(path, body))
+
+    def _build(self, path: Sequence[Record], body: bytes) -> bytes:
+        hops = [record.hop for record in path]
+        return build_cell(self._board, hops, body, self._chance.bytes, self._group)
 
     def _side(self, now: Now) -> str:
         """Which of our addresses a path keeps to: of a node in several networks one that is drawn,

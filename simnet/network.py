@@ -322,6 +322,11 @@ class Network:
             self._world.note("repeat", connection.number, side, len(piece))
             connection.ends[1 - side].received(connection, piece)
 
+    def number_at(self, address: Address) -> int:
+        """The number of the host that listens at an address; :data:`NOBODY` for none."""
+        host, _ = self._listeners.get(address, _NO_LISTENER)
+        return NOBODY if host is None else host.number
+
     # --- Datagrams --------------------------------------------------------------------------------
 
     def send_datagram(

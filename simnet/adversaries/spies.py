@@ -1,4 +1,5 @@
-"""Spies: nodes that do all that an honest one does, and log which peer told them what and when.
+"""Spies: nodes that do all that an honest one does, and log which peer told them what and when, and
+which cells came to them and left them.
 
 They collude: :mod:`simnet.attacks` pools the logs of all of them. That is the insider of
 the threat model; it breaks no rule, so no peer can tell it from the others.
@@ -15,6 +16,7 @@ from protocol.entry import entry_id
 from protocol.link import Link
 from protocol.messages import Announce, Entries, Message, Want
 from simnet.adversaries import Kind, MakeHost
+from simnet.adversaries.cell_log import CellLog, logging_machine
 from simnet.host import Host
 from simnet.strategies import STEM
 
@@ -44,11 +46,14 @@ class Spy(Host):
     """A colluding spy.
 
     :ivar log: what it noticed, in order.
+    :ivar cells: what it knows of cells.
     """
 
     role = "spy"
 
     def __init__(self, world: World, number: int, boards: Sequence[Board]) -> None:
+        self.cells = CellLog()
+        self.make_board = logging_machine(self.make_board or world.make_board, self, self.cells)
         super().__init__(world, number, boards)
         self.log: list[Sighting] = []
         self.keeps_events = False
