@@ -106,9 +106,7 @@ def _spans(
 _Due = tuple[bytes, int | None, Exits]
 
 
-def _due(
-    watch: Watch, known: Mapping[bytes, Known], at_s: float, until_s: float
-) -> Iterator[_Due]:
+def _due(watch: Watch, known: Mapping[bytes, Known], at_s: float, until_s: float) -> Iterator[_Due]:
     for entry, what in known.items():
         for row in what.rows:
             if at_s <= watch.tracks.came_s[row] < until_s:

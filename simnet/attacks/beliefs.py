@@ -208,8 +208,8 @@ def _allowed(tracks: Tracks, legs: int) -> Floats:
 
 
 def _by_first_leg(tracks: Tracks, by_last_leg: Floats) -> Floats:
-    """Shift columns: from "its last leg is leg n" to "its first leg is"; what ended with spies needs
-    nothing to go on."""
+    """Shift columns: from "its last leg is leg n" to "its first leg is"; what ended with spies
+    needs nothing to go on."""
     result = np.zeros_like(by_last_leg)
     for spies in range(by_last_leg.shape[1]):
         rows = tracks.spies == spies

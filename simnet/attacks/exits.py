@@ -58,8 +58,8 @@ def exits_by_gossip(
     weights = {}
     for host, links in spy_links.items():
         if host not in asked:
-            weights[host] = _gap_weight(gaps_s[host]) if host in gaps_s else (
-                _SILENT if links else _UNHEARD
+            weights[host] = (
+                _gap_weight(gaps_s[host]) if host in gaps_s else (_SILENT if links else _UNHEARD)
             )
     total = sum(weights.values())
     at_s = begin_us / 1e6 - _STORED_S

@@ -1,8 +1,8 @@
 """Back from where an entry came out to who wrote it: a probability for each node.
 
 The entry was opened by its last relay an exponential time after the last leg of its cell had come
-there. So the last leg is one of those that came there shortly before, the one before is one of those
-that the relay before may have continued, and so on; each weighs as much as
+there. So the last leg is one of those that came there shortly before, the one before is one of
+those that the relay before may have continued, and so on; each weighs as much as
 :mod:`~simnet.attacks.beliefs` say, and whoever sent the first leg is the author.
 
 Where the parent of a leg was not seen, the cell came by one or more honest relays unseen, from a
@@ -118,10 +118,10 @@ class Origins:
             weights.shape
         )
         seen = np.bincount(child, share, minlength=len(weights))
-        return np.maximum(weights[rows, leg] - seen[rows], 0.0)
+        return np.asarray(np.maximum(weights[rows, leg] - seen[rows], 0.0))
 
     def _to_unseen(self, weights: Floats, rows: Ints, leg: int, unseen: Floats) -> Floats:
-        """Hand the weight of parents that were not seen on to tracks before them, and to anybody."""
+        """Hand the weight of parents that were not seen to tracks before them, and to anybody."""
         tracks = self._beliefs.tracks
         sources = tracks.source[rows]
         anybody = np.zeros(len(self._suspects))
@@ -134,9 +134,7 @@ class Origins:
                 anybody += self._from_unseen(weights, left_s, int(source), leg - 1, amount, True)
             return anybody
         others = max(float(self._suspects.sum()) - 1, 1.0)
-        by_source = np.bincount(
-            sources[sources >= 0], unseen[sources >= 0], minlength=len(anybody)
-        )
+        by_source = np.bincount(sources[sources >= 0], unseen[sources >= 0], minlength=len(anybody))
         return np.asarray((unseen.sum() - by_source) * self._suspects / others)
 
     def _from_unseen(
@@ -199,7 +197,7 @@ class Origins:
         share = self._suspects.copy()
         if but >= 0:
             share[but] = 0.0
-        return share / max(share.sum(), 1.0)
+        return np.asarray(share / max(share.sum(), 1.0))
 
     def _normal(self, weights: Floats) -> Floats:
         total = weights.sum()

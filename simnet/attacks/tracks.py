@@ -46,11 +46,13 @@ class Tracks(NamedTuple):
 
     def rows(self, chosen: NDArray[np.bool_] | Ints | slice) -> Tracks:
         """Some of them."""
-        return Tracks(*(column[chosen] for column in self.columns()))
-
-    def columns(self) -> tuple[Floats, Ints, Floats, Ints, Ints]:
-        """All columns."""
-        return self.left_s, self.source, self.came_s, self.target, self.spies
+        return Tracks(
+            self.left_s[chosen],
+            self.source[chosen],
+            self.came_s[chosen],
+            self.target[chosen],
+            self.spies[chosen],
+        )
 
     @classmethod
     def of(cls, rows: Sequence[tuple[float, int, float, int, int]]) -> Tracks:
