@@ -16,7 +16,10 @@ from tests.lan.packets import Carried, Packet, read_packets, tcp_segments, words
 
 pytestmark = [pytest.mark.lan, pytest.mark.timeout(240)]
 
-SHARED_SECONDS_MAX = 5.0
+#: At the brisk pace a post is everywhere after some two seconds; it waits for an emission, which is a
+#: matter of chance, and once in a hundred times for longer than this.
+SHARED_SECONDS_USUAL = 5.0
+SHARED_SECONDS_MAX = 15.0
 #: The path may lead through the host whose cable was just pulled; then it takes another try.
 TRIED_AGAIN_SECONDS_MAX = 30.0
 CAUGHT_UP_SECONDS_MAX = 60.0
@@ -47,18 +50,21 @@ def test_hosts_that_know_nothing_but_mdns_share_a_board(tmp_path: Path) -> None:
         for host in hosts:
             host.start()
 
-        (posted,) = first.json("post", "tea kitchen", "who took my cup?")
+        (posted,) = first.json("post", "tea kitchen", "who took my cup?", "--anyway")
         assert posted["state"] == "outbox"
-        shared({"who took my cup?"}, "tea kitchen", hosts, SHARED_SECONDS_MAX)
+        first_s = shared({"who took my cup?"}, "tea kitchen", hosts, SHARED_SECONDS_MAX)
 
-        (answer,) = second.json("post", "tea kitchen", "not me", "--reply", posted["id"][:10])
+        (answer,) = second.json(
+            *("post", "tea kitchen", "not me", "--anyway"), "--reply", posted["id"][:10]
+        )
         assert answer["thread"] == posted["id"]
         texts = {"who took my cup?", "not me"}
-        shared(texts, "tea kitchen", hosts, SHARED_SECONDS_MAX)
+        second_s = shared(texts, "tea kitchen", hosts, SHARED_SECONDS_MAX)
+        assert min(first_s, second_s) < SHARED_SECONDS_USUAL
 
         third.cut()
         for number in range(3):
-            first.run("post", "tea kitchen", f"missed {number}")
+            first.run("post", "tea kitchen", f"missed {number}", "--anyway")
             texts.add(f"missed {number}")
         shared(texts, "tea kitchen", [first, second], TRIED_AGAIN_SECONDS_MAX)
         assert third.texts("tea kitchen") == {"who took my cup?", "not me"}
@@ -82,7 +88,7 @@ def test_an_outsider_learns_nothing_of_a_private_board(tmp_path: Path) -> None:
             second.run("join", create(first, board))
             for host in (first, second, outsider):
                 host.start()
-            first.run("post", board, text)
+            first.run("post", board, text, "--anyway")
             shared({text}, board, [first, second], SHARED_SECONDS_MAX)
             # The outsider is on the open board with them, and nowhere else.
             until(lambda: len(outsider.json("peers")) >= 2, 20, outsider.log)
