@@ -16,8 +16,8 @@ from tests.lan.packets import Carried, Packet, read_packets, tcp_segments, words
 
 pytestmark = [pytest.mark.lan, pytest.mark.timeout(240)]
 
-#: At the brisk pace a post is everywhere after some two seconds; it waits for an emission, which is a
-#: matter of chance, and once in a hundred times for longer than this.
+#: At the brisk pace a post is everywhere after some two seconds; it waits for an emission, which is
+#: a matter of chance, and once in a hundred times for longer than this.
 SHARED_SECONDS_USUAL = 5.0
 SHARED_SECONDS_MAX = 15.0
 #: The path may lead through the host whose cable was just pulled; then it takes another try.
